@@ -1,0 +1,45 @@
+"""What an operator can set, read once at start from environment variables named PAYSAGA_*."""
+
+import os
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "PAYSAGA_"
+
+# Written by `paysaga dev` into <data-dir>/env for other programs; no setting of ours.
+FOREIGN_NAMES = frozenset({"PAYSAGA_API_URL"})
+
+
+class Settings(BaseSettings):
+    """One process's settings. The connection to Temporal is not here: it comes from Temporal's own TEMPORAL_*
+    variables and profiles (https://docs.temporal.io/develop/environment-configuration)."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    database_url: Annotated[str, Field(description="PostgreSQL, as postgresql://user:password@host:port/name")]
+    processor_url: Annotated[str, Field(description="Base URL of the payment processor")]
+    api_key: Annotated[SecretStr, Field(min_length=16, description="The Bearer key that clients send")]
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+    # An ordinary capture takes 1-3 s at a card network. A deadline that passes costs a look-up, never money.
+    processor_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    # How long the processor remembers a key (Stripe: at least 24 hours). Beyond it we only look up.
+    processor_key_window_seconds: Annotated[int, Field(gt=3600)] = 24 * 3600
+    # Connections of one process; PostgreSQL's default limit is 100 for all of them.
+    database_connections: Annotated[int, Field(ge=1, le=100)] = 10
+
+    @property
+    def processor_key_window(self) -> timedelta:
+        """How long the processor answers a repeated key with the first result."""
+        return timedelta(seconds=self.processor_key_window_seconds)
+
+
+def unknown_names(environ: "os._Environ[str] | dict[str, str] | None" = None) -> list[str]:
+    """PAYSAGA_* variables that no setting reads, most likely misspelt: pydantic-settings doesn't notice these."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | FOREIGN_NAMES
+    given = os.environ if environ is None else environ
+    return sorted(name for name in given if name.startswith(PREFIX) and name not in known)
