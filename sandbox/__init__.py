@@ -1,1 +1,1 @@
-""""""
+"""The sandbox processor: plays a card processor and is the independent witness of what really happened."""
