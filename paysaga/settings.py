@@ -1,6 +1,7 @@
 """What an operator can set, read once at start from environment variables named PAYSAGA_*."""
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
@@ -38,7 +39,7 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.processor_key_window_seconds)
 
 
-def unknown_names(environ: "os._Environ[str] | dict[str, str] | None" = None) -> list[str]:
+def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
     """PAYSAGA_* variables that no setting reads, most likely misspelt: pydantic-settings doesn't notice these."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | FOREIGN_NAMES
     given = os.environ if environ is None else environ

@@ -1,1 +1,1 @@
-""""""
+"""The sandbox processor's adapter. The processor itself is a program of its own (`python -m sandbox`)."""

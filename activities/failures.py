@@ -1,0 +1,55 @@
+"""The one place that turns our errors into Temporal failures: what is retried, when, and under which name."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+
+from temporalio.exceptions import ApplicationError
+
+from gateways.port import NotExecuted, OutcomeUnknown
+from ledger.port import LedgerRefused, LedgerUnavailable
+
+
+class UndoRefused(Exception):
+    """The processor refused to give back or to release. Somebody must look, and it is tried again until it is done."""
+
+
+class FailureType(StrEnum):
+    """Failure types as people read them in the Temporal Web UI, and as the workflow tells them apart."""
+
+    OUTCOME_UNKNOWN = "OutcomeUnknown"
+    """It may have happened at the processor. Retried until its record says which."""
+    PROCESSOR_UNAVAILABLE = "ProcessorUnavailable"
+    """Surely nothing happened. Retried."""
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable"
+    """PostgreSQL can't serve us now. Retried."""
+    UNDO_REFUSED = "UndoRefused"
+    """The processor refused an undoing. Retried, since money must not stay behind."""
+    LEDGER_REFUSED = "LedgerRefused"
+    """A rule of the books forbids it. Retried only where giving up would keep a customer's money."""
+
+
+@asynccontextmanager
+async def temporal_failures(*, ledger_refusal_is_final: bool = False) -> AsyncGenerator[None]:
+    """Raise what the ports raise as `ApplicationError`s."""
+    try:
+        yield
+    # Retry, with the processor's own wish for when.
+    except OutcomeUnknown as error:
+        raise ApplicationError(
+            str(error), type=FailureType.OUTCOME_UNKNOWN, next_retry_delay=error.retry_after
+        ) from error
+    except NotExecuted as error:
+        raise ApplicationError(
+            str(error), type=FailureType.PROCESSOR_UNAVAILABLE, next_retry_delay=error.retry_after
+        ) from error
+    # Retry.
+    except LedgerUnavailable as error:
+        raise ApplicationError(str(error), type=FailureType.DATABASE_UNAVAILABLE) from error
+    except UndoRefused as error:
+        raise ApplicationError(str(error), type=FailureType.UNDO_REFUSED) from error
+    # Retry or not: the caller knows what depends on it.
+    except LedgerRefused as error:
+        raise ApplicationError(
+            str(error), type=FailureType.LEDGER_REFUSED, non_retryable=ledger_refusal_is_final
+        ) from error

@@ -1,0 +1,36 @@
+"""How activities are retried: named profiles, each with its reason. The workflow schedules with them."""
+
+from datetime import timedelta
+from typing import Final, TypedDict
+
+from temporalio.common import RetryPolicy
+
+# An outage of seconds is bridged quickly; one of hours costs one try in five minutes.
+_INITIAL: Final = timedelta(seconds=1)
+_COEFFICIENT: Final = 2.0
+_MAXIMUM: Final = timedelta(minutes=5)
+
+# Longer than a look-up, a request at the gateway's deadline and the ledger's write together; short, since a try that
+# was lost with its worker is noticed only when this has passed.
+TRY_TIMEOUT: Final = timedelta(seconds=10)
+
+
+class ActivityOptions(TypedDict):
+    """Keyword arguments of `workflow.execute_activity_method`."""
+
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+UNTIL_KNOWN: Final = ActivityOptions(
+    start_to_close_timeout=TRY_TIMEOUT,
+    retry_policy=RetryPolicy(initial_interval=_INITIAL, backoff_coefficient=_COEFFICIENT, maximum_interval=_MAXIMUM),
+)
+"""Every step that moves money or writes it down: tried for ever, since giving up would leave it unknown. There is no
+schedule-to-close timeout, because time alone decides nothing. What can't succeed says so itself (non-retryable)."""
+
+
+def next_retry_delay(attempt: int) -> timedelta:
+    """When Temporal starts the try after this one (1 for the first)."""
+    # The exponent is bounded because a float isn't.
+    return min(_MAXIMUM, _INITIAL * _COEFFICIENT ** min(attempt - 1, 30))

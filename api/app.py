@@ -1,0 +1,59 @@
+"""Builds the HTTP application from services that are handed in."""
+
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api import health, payments, problems
+from api.reading import refuse_card_number
+from api.services import Services
+from payments.cards import holds_card_number
+from payments.request import PaymentRequest
+
+_DESCRIPTION: Final = """
+A payment is charged exactly once or not at all, and everybody can see which.
+
+Amounts are integers in the currency's minor unit: 4990 is EUR 49.90, and JPY 4990. Every error is an RFC 9457 problem
+whose `code` is stable. After a 5xx, a lost reply or a 202, send the same request with the same key again, or GET the
+payment.
+"""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The API over these services."""
+    app = FastAPI(title="paysaga", version="0.1.0", description=_DESCRIPTION, redoc_url=None)
+    app.state.services = services
+    app.include_router(payments.router)
+    app.include_router(health.router)
+    app.add_middleware(_RefuseCardNumbers)
+    problems.install(app)
+    _document(app)
+    return app
+
+
+class _RefuseCardNumbers:
+    """Refuses a card number in the address before anything logs it. Bodies and keys are checked where they are read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            request = Request(scope)
+            if holds_card_number(request.url.path) or holds_card_number(request.url.query):
+                await problems.problem_response(request, refuse_card_number())(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _document(app: FastAPI) -> None:
+    """Bodies are read by hand, and problems rendered by hand: tell OpenAPI of both."""
+    schema = app.openapi()
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    for model in (PaymentRequest, problems.Problem):
+        described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(described.pop("$defs", {}))
+        schemas[model.__name__] = described
+    app.openapi_schema = schema

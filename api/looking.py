@@ -1,0 +1,68 @@
+"""Looks at a workflow in Temporal within our own deadline: the SDK's client would retry beyond it, and its `describe`
+fails on paused workflows."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pydantic import ValidationError
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.problems import temporal_unavailable
+from payments.messages import Start
+
+LOOK_TIMEOUT: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Started:
+    """How a payment's workflow was started."""
+
+    start: Start
+    at: datetime
+
+
+class Looking:
+    """Reads about workflows without needing a worker. Each method raises `ProblemError` when Temporal is down."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def is_started(self, payment_id: str) -> bool:
+        """Whether Temporal knows a workflow of this payment, open or closed."""
+        request = DescribeWorkflowExecutionRequest(
+            namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=payment_id)
+        )
+        try:
+            await self._client.workflow_service.describe_workflow_execution(request, retry=False, timeout=LOOK_TIMEOUT)
+        except (RPCError, RuntimeError) as error:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise temporal_unavailable() from error
+        return True
+
+    async def first_event(self, payment_id: str) -> Started | None:
+        """The input of the payment's latest run; None when there is none that was started with a payment."""
+        request = GetWorkflowExecutionHistoryRequest(
+            namespace=self._client.namespace,
+            execution=WorkflowExecution(workflow_id=payment_id),
+            maximum_page_size=1,
+        )
+        try:
+            reply = await self._client.workflow_service.get_workflow_execution_history(
+                request, retry=False, timeout=LOOK_TIMEOUT
+            )
+        except (RPCError, RuntimeError) as error:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise temporal_unavailable() from error
+        event = reply.history.events[0]
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        try:
+            start = Start.model_validate_json(payloads[0].data) if len(payloads) == 1 else None
+        except ValidationError:
+            return None
+        return start and Started(start=start, at=event.event_time.ToDatetime(tzinfo=UTC))

@@ -1,0 +1,140 @@
+"""`/v1/payments`."""
+
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from api.problems import Code, ProblemError, problem_response, responses
+from api.reading import body_of, idempotency_key, wait_seconds
+from api.services import Services, authenticated, services_of
+from api.starting import Decided, Undecided
+from payments.identifiers import idempotency_key_problem
+from payments.payment import ORDER_ALREADY_PAID, Payment
+from payments.request import PaymentRequest
+
+router = APIRouter(prefix="/v1/payments", tags=["payments"], dependencies=[Depends(authenticated)])
+
+# How soon it makes sense to GET a payment that is not decided.
+POLL_AFTER_SECONDS: Final = 1
+
+_CREATE_DOCS: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/PaymentRequest"},
+                "examples": {
+                    "card": {
+                        "summary": "EUR 49.90 by card",
+                        "value": {
+                            "amount": 4990,
+                            "currency": "EUR",
+                            "payment_method": "pm_card_visa",
+                            "customer": "cus_42",
+                            "order_id": "order-1001",
+                        },
+                    },
+                    "paypal": {
+                        "summary": "JPY 500 by PayPal (no decimals in JPY)",
+                        "value": {"amount": 500, "currency": "JPY", "payment_method": "pm_paypal"},
+                    },
+                },
+            }
+        },
+    },
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": "Chosen by the client once for this payment; it becomes the payment's id. A retry sends the "
+            "same key and body and gets the first answer, for ever. No personal data in it.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^/\\?#%]+$"},
+            "example": "order-1001-try-1",
+        },
+        {
+            "name": "Prefer",
+            "in": "header",
+            "description": "`wait=N`: wait up to N seconds for the decision (default 10, at most 60). `respond-async`: "
+            "don't wait.",
+            "schema": {"type": "string"},
+            "example": "wait=5",
+        },
+    ],
+}
+_HEADERS: Final = {
+    "Location": {"description": "Where the payment is", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "`true` when this is the answer to an earlier request with this key",
+        "schema": {"type": "string"},
+    },
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Payment,
+    openapi_extra=_CREATE_DOCS,
+    responses={
+        201: {"description": "Decided: `succeeded`, `declined`, `failed` or `canceled`", "headers": _HEADERS},
+        202: {"description": "Not decided yet: GET its Location", "model": Payment, "headers": _HEADERS},
+    }
+    | responses(
+        Code.IDEMPOTENCY_KEY_MISSING,
+        Code.IDEMPOTENCY_KEY_INVALID,
+        Code.MALFORMED_JSON,
+        Code.UNAUTHENTICATED,
+        Code.ORDER_ALREADY_PAID,
+        Code.PAYLOAD_TOO_LARGE,
+        Code.UNSUPPORTED_MEDIA_TYPE,
+        Code.VALIDATION_FAILED,
+        Code.IDEMPOTENCY_KEY_REUSED,
+        Code.CARD_NUMBER_REFUSED,
+        Code.TEMPORAL_UNAVAILABLE,
+        Code.DATABASE_UNAVAILABLE,
+    ),
+)
+async def create_payment(
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    key: Annotated[str, Depends(idempotency_key)],
+    body: Annotated[PaymentRequest, Depends(body_of(PaymentRequest))],
+) -> Response:
+    """Charge once, or not at all. Safe to send again with the same key, whatever the first answer was."""
+    answer = await services.payments.pay(key, body, wait_seconds(request))
+    headers = {"Location": f"/v1/payments/{quote(key, safe='')}"}
+    match answer:
+        case Undecided(payment):
+            headers["Retry-After"] = str(POLL_AFTER_SECONDS)
+            return _payment_response(payment, 202, headers)
+        case Decided(payment, replayed):
+            if replayed:
+                headers["Idempotent-Replayed"] = "true"
+            if payment.failure is not None and payment.failure.code == ORDER_ALREADY_PAID:
+                refusal = ProblemError(Code.ORDER_ALREADY_PAID, payment.failure.message, headers=headers)
+                return problem_response(request, refusal)
+            return _payment_response(payment, 201, headers)
+
+
+@router.get(
+    "/{payment_id}",
+    response_model=Payment,
+    responses=responses(
+        Code.UNAUTHENTICATED, Code.PAYMENT_NOT_FOUND, Code.TEMPORAL_UNAVAILABLE, Code.DATABASE_UNAVAILABLE
+    ),
+)
+async def get_payment(payment_id: str, services: Annotated[Services, Depends(services_of)]) -> Response:
+    """The payment as it stands now."""
+    payment = None if idempotency_key_problem(payment_id) else await services.payments.find(payment_id)
+    if payment is None:
+        raise ProblemError(
+            Code.PAYMENT_NOT_FOUND, "There is no payment with this id. Its id is the Idempotency-Key it was sent with."
+        )
+    return _payment_response(payment, 200, {})
+
+
+def _payment_response(payment: Payment, status: int, headers: dict[str, str]) -> Response:
+    return Response(payment.model_dump_json(), status, headers, media_type="application/json")

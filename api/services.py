@@ -1,0 +1,40 @@
+"""What the API is given: it opens nothing itself."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from api.reading import authenticate
+from api.starting import Payments
+
+# For the OpenAPI description; the check itself is ours, so that its errors are problems too.
+_bearer = HTTPBearer(auto_error=False, description="The API key")
+
+
+@dataclass(frozen=True)
+class Services:
+    """Built by the composition root."""
+
+    payments: Payments
+    api_key: str
+    check_database: Callable[[], Awaitable[None]]
+    """Raises when PostgreSQL or its schema is not there."""
+    check_temporal: Callable[[], Awaitable[None]]
+    """Raises when Temporal is not there."""
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that serves this request."""
+    return cast("Services", request.app.state.services)
+
+
+async def authenticated(
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    _documented: Annotated[object, Depends(_bearer)],
+) -> None:
+    """Dependency of every route that isn't a probe. Raises `ProblemError`."""
+    authenticate(request, services.api_key)

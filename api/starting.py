@@ -1,0 +1,218 @@
+"""Starts a payment and finds its answer: one call to Temporal, and whenever that gives none, the ledger decides."""
+
+import asyncio
+import contextlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Final
+
+import structlog
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from api.looking import Looking
+from api.problems import Code, FieldError, ProblemError, temporal_unavailable
+from ledger.port import Ledger, PaymentRecord
+from payments.messages import Pay, PayAnswer, Start
+from payments.payment import Payment, processing_payment
+from payments.request import PaymentRequest
+from workflows import names
+from workflows.telling import search_attributes, summary
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Most payments are decided by then. One that isn't costs a look whether Temporal is there at all: an outage must be
+# told within three seconds, however long the caller is willing to wait.
+PROBE_AFTER_SECONDS: Final = 1.2
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The payment's first decided state: the answer to this request for ever."""
+
+    payment: Payment
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """The payment goes on; its state as far as it is known."""
+
+    payment: Payment
+
+
+class NoAnswer(Enum):
+    """Why Temporal gave no answer."""
+
+    NOT_YET = auto()
+    """The payment is running and the time to wait is over, or it can't tell us."""
+    OTHER_REQUEST = auto()
+    """The running payment was started with another request."""
+    CLOSED = auto()
+    """The workflow is closed, or closed while we waited."""
+
+
+class Payments:
+    """What the API does with payments."""
+
+    def __init__(self, client: Client, ledger: Ledger) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._looking = Looking(client)
+
+    async def pay(self, payment_id: str, request: PaymentRequest, wait_seconds: float) -> Decided | Undecided:
+        """Start the payment, or join the one that has this key, and wait for its answer.
+
+        Raises `ProblemError` when the key belongs to another request or Temporal is down, and `LedgerUnavailable`.
+        """
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        # The ledger first: a payment that was decided is answered without Temporal, and nothing is started that
+        # couldn't be claimed.
+        record = await self._ledger.find(payment_id)
+        if record is not None and (answer := _answer_of(record, request)):
+            return answer
+        for reuse in (WorkflowIDReusePolicy.REJECT_DUPLICATE, WorkflowIDReusePolicy.ALLOW_DUPLICATE):
+            word = await self._ask(payment_id, request, reuse, deadline)
+            if isinstance(word, Decided):
+                return word
+            record = await self._ledger.find(payment_id)
+            if record is not None and (answer := _answer_of(record, request)):
+                return answer
+            if word is NoAnswer.CLOSED:
+                # Closed and undecided: terminated, or its claim was refused. A new run goes on with the same keys.
+                continue
+            if record is None:
+                await self._refuse_other_request(payment_id, request)
+            payment = record.payment if record else processing_payment(payment_id, request, datetime.now(UTC))
+            return Undecided(payment)
+        raise temporal_unavailable()
+
+    async def find(self, payment_id: str) -> Payment | None:
+        """The payment as it stands now, also before it has a row. Raises `ProblemError` and `LedgerUnavailable`."""
+        record = await self._ledger.find(payment_id)
+        if record is not None:
+            return record.payment
+        started = await self._looking.first_event(payment_id)
+        if started is None:
+            return None
+        return processing_payment(payment_id, started.start.request, started.at)
+
+    async def _ask(
+        self, payment_id: str, request: PaymentRequest, reuse: WorkflowIDReusePolicy, deadline: float
+    ) -> Decided | NoAnswer:
+        """One Update-with-Start, within the caller's time and our own."""
+        pay = Pay(fingerprint=request.fingerprint(), nonce=secrets.token_hex(8))
+        operation = _start_operation(payment_id, request, reuse)
+        seconds_left = deadline - asyncio.get_running_loop().time()
+        stage = WorkflowUpdateStage.COMPLETED if seconds_left > 0 else WorkflowUpdateStage.ACCEPTED
+        call = asyncio.ensure_future(self._update(operation, pay, stage))
+        try:
+            done, _ = await asyncio.wait({call}, timeout=min(max(seconds_left, 0.5), PROBE_AFTER_SECONDS))
+            if not done and await self._looking.is_started(payment_id):
+                seconds_left = deadline - asyncio.get_running_loop().time()
+                done, _ = await asyncio.wait({call}, timeout=max(seconds_left, 0))
+            elif not done:
+                raise temporal_unavailable()
+            return call.result() if done else NoAnswer.NOT_YET
+        finally:
+            call.cancel()
+            await asyncio.wait({call})
+
+    async def _update(
+        self, operation: WithStartWorkflowOperation[object, object], pay: Pay, stage: WorkflowUpdateStage
+    ) -> Decided | NoAnswer:
+        try:
+            handle = await self._client.start_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
+                "pay",
+                pay,
+                id=pay.fingerprint,
+                start_workflow_operation=operation,
+                wait_for_stage=stage,
+                result_type=PayAnswer,
+            )
+            if stage is WorkflowUpdateStage.ACCEPTED:
+                return NoAnswer.NOT_YET
+            answer: PayAnswer = await handle.result()
+        except WorkflowAlreadyStartedError:
+            return NoAnswer.CLOSED
+        except WorkflowUpdateFailedError as error:
+            return _refusal(error)
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            return NoAnswer.NOT_YET
+        # RuntimeError: the client connects when it is first used, and can't.
+        except (RPCError, RuntimeError) as error:
+            _log.warning("temporal_unavailable", error=str(error))
+            raise temporal_unavailable() from error
+        finally:
+            await _retrieve(operation)
+        if answer.payment is None:
+            return NoAnswer.CLOSED
+        return Decided(answer.payment, replayed=answer.nonce != pay.nonce)
+
+    async def _refuse_other_request(self, payment_id: str, request: PaymentRequest) -> None:
+        started = await self._looking.first_event(payment_id)
+        if started is not None:
+            _refuse_difference(started.start.request, request)
+
+
+def _start_operation(
+    payment_id: str, request: PaymentRequest, reuse: WorkflowIDReusePolicy
+) -> WithStartWorkflowOperation[object, object]:
+    fingerprint = request.fingerprint()
+    return WithStartWorkflowOperation(
+        "PaymentWorkflow",
+        Start(request=request, fingerprint=fingerprint),
+        id=payment_id,
+        task_queue=names.TASK_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=reuse,
+        memo={names.MEMO_FINGERPRINT: fingerprint},
+        search_attributes=search_attributes(request),
+        static_summary=summary(request),
+    )
+
+
+async def _retrieve(operation: WithStartWorkflowOperation[object, object]) -> None:
+    """asyncio complains of a future whose exception nobody retrieved; the update's own error tells the same."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(0):
+            await operation.workflow_handle()
+
+
+def _refusal(error: WorkflowUpdateFailedError) -> NoAnswer:
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        if cause.type == names.OTHER_REQUEST:
+            return NoAnswer.OTHER_REQUEST
+        if cause.type == names.ASK_THE_LEDGER:
+            return NoAnswer.NOT_YET
+    # The workflow closed before it answered: terminated, reset, or failed.
+    return NoAnswer.CLOSED
+
+
+def _answer_of(record: PaymentRecord, request: PaymentRequest) -> Decided | None:
+    """The stored answer, when there is one. Raises `ProblemError` when the row belongs to another request."""
+    if record.fingerprint != request.fingerprint():
+        _refuse_difference(record.request, request)
+    return Decided(record.answer, replayed=True) if record.answer else None
+
+
+def _refuse_difference(first: PaymentRequest, second: PaymentRequest) -> None:
+    fields = first.differing_fields(second)
+    if fields:
+        raise ProblemError(
+            Code.IDEMPOTENCY_KEY_REUSED,
+            "This Idempotency-Key was used for another request; nothing was charged for this one. Repeat the first "
+            f"request, or choose a new key for a new payment. What differs: {', '.join(fields)}.",
+            errors=[FieldError(pointer=f"/{name}", detail="differs from the first request") for name in fields],
+        )

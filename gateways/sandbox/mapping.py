@@ -1,0 +1,86 @@
+"""The sandbox's wire format: operations out, outcomes in. Pure."""
+
+from typing import Annotated, Any, Final, assert_never
+
+from pydantic import BaseModel, Field, ValidationError
+
+from gateways.port import NotExecuted, OutcomeUnknown
+from payments.operations import Authorize, Capture, Declined, Executed, Operation, Outcome, Refund, Void
+
+# Refused unread: our credentials, our rate. Nothing happened, and the same request may go through later.
+_NOT_EXECUTED: Final = frozenset({401, 403, 429})
+
+
+class _Answer(BaseModel):
+    id: Annotated[str, Field(min_length=1)]
+    status: str
+    payment_id: str
+    amount: Annotated[int, Field(strict=True)]
+    currency: str
+
+
+class _Error(BaseModel):
+    code: str
+    message: str
+
+
+class _Refusal(BaseModel):
+    error: _Error
+
+
+def request_for(operation: Operation) -> tuple[str, dict[str, Any]]:
+    """Path and JSON body of an operation."""
+    body: dict[str, Any] = {
+        "payment_id": operation.payment_id,
+        "amount": operation.money.amount,
+        "currency": operation.money.currency,
+    }
+    match operation:
+        case Authorize():
+            return "/v1/authorizations", body | {"payment_method": operation.payment_method}
+        case Capture():
+            return "/v1/captures", body | {"authorization": operation.authorization}
+        case Void():
+            return "/v1/voids", body | {"authorization": operation.authorization}
+        case Refund():
+            return "/v1/refunds", body | {"capture": operation.capture}
+        case _:
+            assert_never(operation)
+
+
+def outcome_of(status: int, body: bytes) -> Outcome:
+    """What an HTTP answer to an operation means. Raises `NotExecuted` or `OutcomeUnknown`."""
+    try:
+        if status == 200:
+            answer = _Answer.model_validate_json(body)
+            return Executed(
+                reference=answer.id, payment_id=answer.payment_id, amount=answer.amount, currency=answer.currency
+            )
+        if status in {400, 402}:
+            error = _Refusal.model_validate_json(body).error
+            return Declined(code=error.code, message=error.message)
+    except ValidationError as error:
+        raise OutcomeUnknown(f"the processor answered {status} with a body that can't be read") from error
+    if status in _NOT_EXECUTED:
+        raise NotExecuted(f"the processor answered {status}")
+    # 409: a request with this key is still executing. 5xx: it may have executed.
+    raise OutcomeUnknown(f"the processor answered {status}")
+
+
+def recorded_outcome(status: int, body: bytes) -> Outcome | None:
+    """What an HTTP answer to a look-up means. Raises `OutcomeUnknown` when the record can't be read."""
+    if status == 404:
+        return None
+    if status != 200:
+        raise OutcomeUnknown(f"the processor answered the look-up with {status}")
+    try:
+        if _Status.model_validate_json(body).status == "declined":
+            error = _Refusal.model_validate_json(body).error
+            return Declined(code=error.code, message=error.message)
+    except ValidationError as error:
+        raise OutcomeUnknown("the processor's record can't be read") from error
+    return outcome_of(200, body)
+
+
+class _Status(BaseModel):
+    status: str

@@ -1,0 +1,100 @@
+"""The port to the books. Every method may be called twice with the same arguments: the second call is a no-op."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from ledger.postings import Movement
+from payments.messages import Ending
+from payments.payment import Failure, Payment
+from payments.request import PaymentRequest
+from payments.state import PaymentStatus
+
+
+class LedgerError(Exception):
+    """The ledger did not do what was asked; nothing of it was written."""
+
+
+class LedgerUnavailable(LedgerError):
+    """PostgreSQL can't be reached, or can't serve us now. The same call may succeed later."""
+
+
+class LedgerRefused(LedgerError):
+    """A rule of the books forbids it: the same call can never succeed while the books are as they are."""
+
+    def __init__(self, rule: str, reason: str) -> None:
+        super().__init__(f"{rule}: {reason}")
+        self.rule = rule
+
+
+class Claim(BaseModel):
+    """A client's key taken for a request, before anything is held or charged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    payment_id: str
+    request: PaymentRequest
+    processor: str
+    run: str
+
+
+class PaymentRecord(BaseModel):
+    """The permanent row."""
+
+    model_config = ConfigDict(frozen=True)
+
+    payment: Payment
+    """As it stands now."""
+    request: PaymentRequest
+    fingerprint: str
+    first_run: str
+    claimed_at: datetime
+    undoing: Ending | None
+    """How the payment is being undone, once that was begun: no run may charge it any more."""
+    answer: Payment | None
+    """As it stood when it was first decided: what every repetition of the request is told. None while undecided."""
+
+
+class Decision(BaseModel):
+    """How a payment ended, with the money that moved until then."""
+
+    model_config = ConfigDict(frozen=True)
+
+    payment_id: str
+    status: PaymentStatus
+    amount_authorized: int = 0
+    processor_reference: str | None = None
+    failure: Failure | None = None
+    conflicted: bool = False
+    movements: tuple[Movement, ...] = ()
+
+
+class Ledger(Protocol):
+    """What paysaga needs of the books. Each method raises `LedgerUnavailable`; those that write, `LedgerRefused`."""
+
+    async def claim(self, claim: Claim) -> PaymentRecord:
+        """Write the permanent row in a transaction of its own, or return the one that is there already.
+
+        The answer of a payment whose order is held by another one is `failed` with code `order_already_paid`.
+        """
+        ...
+
+    async def find(self, payment_id: str) -> PaymentRecord | None:
+        """The row as it stands now, or None when this key was never claimed."""
+        ...
+
+    async def mark_unknown(self, payment_id: str, operation: str, next_check: timedelta) -> None:
+        """Show that an operation's outcome is not known and when it is asked for next, unless decided meanwhile."""
+        ...
+
+    async def begin_undoing(self, payment_id: str, ending: Ending) -> None:
+        """Write down that the payment is being undone, before anything is undone. The first such word stays."""
+        ...
+
+    async def decide(self, decision: Decision) -> Payment:
+        """Post the movements and decide the payment, in one transaction; return the answer.
+
+        Movements that were recorded before are not posted again. A payment that was decided before keeps its answer.
+        """
+        ...

@@ -1,0 +1,264 @@
+"""The books in PostgreSQL: one method is one transaction of named statements."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from ledger.port import Claim, Decision, LedgerRefused, LedgerUnavailable, PaymentRecord
+from ledger.postings import Movement, posting_for
+from ledger.queries import QUERIES
+from payments.identifiers import OperationKind
+from payments.messages import Ending
+from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, UnknownOutcome, processing_payment
+from payments.request import PaymentRequest
+from payments.state import PaymentStatus, can_move
+
+Result = TypeVar("Result")
+Connection = PoolConnectionProxy[asyncpg.Record]
+
+# One statement takes milliseconds; beyond this PostgreSQL is in trouble and the caller should know it.
+STATEMENT_TIMEOUT_SECONDS: Final = 5.0
+# Below the three seconds in which the API must say that the database is down.
+CONNECT_TIMEOUT_SECONDS: Final = 2.0
+
+# What PostgreSQL answers when a rule of ours is broken: retrying can't help. Everything else may pass.
+_REFUSALS: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
+_OUTAGES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# The pool hands out a connection that PostgreSQL closed when it restarted: every method here may run twice.
+_STALE: Final = (asyncpg.ConnectionDoesNotExistError, asyncpg.AdminShutdownError, ConnectionResetError)
+
+_ORDER_TAKEN: Final = Failure(
+    code=ORDER_ALREADY_PAID,
+    message="Another payment for this order is open or paid. Nothing was charged.",
+)
+
+
+async def open_pool(dsn: str, connections: int) -> asyncpg.Pool[asyncpg.Record]:
+    """A pool that connects when first used, so that a process can start while PostgreSQL is down."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=connections,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        command_timeout=STATEMENT_TIMEOUT_SECONDS,
+    )
+
+
+class PostgresLedger:
+    """Implements `ledger.port.Ledger` over a pool of connections."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def claim(self, claim: Claim) -> PaymentRecord:
+        """See `Ledger.claim`."""
+        request = claim.request
+
+        async def work(connection: Connection) -> PaymentRecord:
+            fields = (
+                claim.payment_id,
+                request.fingerprint(),
+                request.model_dump_json(exclude_none=True),
+                request.amount,
+                request.currency,
+                request.customer,
+                request.order_id,
+                claim.processor,
+                claim.run,
+            )
+            row = await connection.fetchrow(QUERIES["claim"], *fields)
+            row = row or await connection.fetchrow(QUERIES["find"], claim.payment_id)
+            if row is None:
+                now: datetime = await connection.fetchval(QUERIES["now"])
+                answer = processing_payment(claim.payment_id, request, now).model_copy(
+                    update={"status": PaymentStatus.FAILED, "processor": claim.processor, "failure": _ORDER_TAKEN}
+                )
+                refusal = (_ORDER_TAKEN.code, _ORDER_TAKEN.message, answer.model_dump_json(), now)
+                row = await connection.fetchrow(QUERIES["claim_refused_for_order"], *fields, *refusal)
+                row = row or await connection.fetchrow(QUERIES["find"], claim.payment_id)
+            return _record(_present(row, claim.payment_id))
+
+        return await self._transaction(work)
+
+    async def find(self, payment_id: str) -> PaymentRecord | None:
+        """See `Ledger.find`."""
+
+        async def work(connection: Connection) -> PaymentRecord | None:
+            row = await connection.fetchrow(QUERIES["find"], payment_id)
+            return None if row is None else _record(row)
+
+        return await self._run(work)
+
+    async def mark_unknown(self, payment_id: str, operation: str, next_check: timedelta) -> None:
+        """See `Ledger.mark_unknown`."""
+
+        async def work(connection: Connection) -> None:
+            await connection.execute(QUERIES["mark_unknown"], payment_id, operation, next_check)
+
+        await self._run(work)
+
+    async def begin_undoing(self, payment_id: str, ending: Ending) -> None:
+        """See `Ledger.begin_undoing`."""
+
+        async def work(connection: Connection) -> None:
+            await connection.execute(QUERIES["begin_undoing"], payment_id, ending.model_dump_json())
+
+        await self._run(work)
+
+    async def decide(self, decision: Decision) -> Payment:
+        """See `Ledger.decide`."""
+
+        async def work(connection: Connection) -> Payment:
+            row = await connection.fetchrow(QUERIES["find_for_update"], decision.payment_id)
+            record = _record(_present(row, decision.payment_id))
+            if record.answer is not None:
+                return record.answer
+            if not can_move(record.payment.status, decision.status):
+                raise LedgerRefused("state_machine", f"{record.payment.status} can't become {decision.status}")
+            for movement in decision.movements:
+                await _post(connection, decision.payment_id, movement, str(record.payment.processor))
+            answer = _decided(record.payment, decision, _present(row, decision.payment_id)["decided_at"])
+            await connection.execute(
+                QUERIES["decide"],
+                answer.id,
+                answer.status,
+                answer.amount_authorized,
+                answer.amount_captured,
+                answer.amount_refunded,
+                answer.processor_reference,
+                answer.failure and answer.failure.code,
+                answer.failure and answer.failure.message,
+                answer.conflicted,
+                answer.model_dump_json(),
+                answer.updated_at,
+            )
+            return answer
+
+        return await self._transaction(work)
+
+    async def migrations_applied(self) -> list[str]:
+        """File names of the migrations that this database has. Raises `LedgerUnavailable`."""
+
+        async def work(connection: Connection) -> list[str]:
+            return [row["name"] for row in await connection.fetch(QUERIES["migrations_applied"])]
+
+        return await self._run(work)
+
+    async def _transaction(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        async def in_transaction(connection: Connection) -> Result:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self._run(in_transaction)
+
+    async def _run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Give the work a connection, and our words to what PostgreSQL may say."""
+        for again in (True, False):
+            try:
+                async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+                    return await work(connection)
+            except _STALE as error:
+                if not again:
+                    raise LedgerUnavailable(f"PostgreSQL closed the connection: {error}") from error
+                await self._pool.expire_connections()
+            except _REFUSALS as error:
+                raise LedgerRefused(_rule_of(error), str(error)) from error
+            except _OUTAGES as error:
+                raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
+        raise AssertionError("the second round returns or raises")
+
+
+async def _post(connection: Connection, payment_id: str, movement: Movement, processor: str) -> None:
+    """Post from the inserted row only: an event that was recorded before has been posted before."""
+    sequence = await connection.fetchval(
+        QUERIES["insert_transaction"],
+        movement.operation_key,
+        payment_id,
+        movement.operation,
+        processor,
+        movement.processor_reference,
+    )
+    if sequence is None:
+        return
+    posting = posting_for(movement, processor)
+    money = posting.money
+    for account in sorted((posting.debit_account, posting.credit_account)):
+        await connection.execute(QUERIES["open_account"], account, money.currency)
+    await connection.execute(
+        QUERIES["insert_posting"],
+        sequence,
+        posting.debit_account,
+        posting.credit_account,
+        money.amount,
+        money.currency,
+    )
+
+
+def _decided(payment: Payment, decision: Decision, now: datetime) -> Payment:
+    """The payment as the decision leaves it."""
+    # A processor that charged another currency than it was asked for is undone in the books, not in these amounts.
+    own = [movement for movement in decision.movements if movement.money.currency == payment.currency]
+    captured = sum(movement.money.amount for movement in own if movement.operation is OperationKind.CAPTURE)
+    refunded = sum(movement.money.amount for movement in own if movement.operation is OperationKind.REFUND)
+    return payment.model_copy(
+        update={
+            "status": decision.status,
+            "amount_authorized": decision.amount_authorized,
+            "amount_captured": captured,
+            "amount_refunded": refunded,
+            "amount_refundable": captured - refunded,
+            "processor_reference": decision.processor_reference,
+            "failure": decision.failure,
+            "conflicted": decision.conflicted,
+            "outcome_unknown": None,
+            "updated_at": now,
+        }
+    )
+
+
+def _present(row: asyncpg.Record | None, payment_id: str) -> asyncpg.Record:
+    if row is None:
+        raise LedgerRefused("payment_exists", f"no row for payment {payment_id!r}")
+    return row
+
+
+def _record(row: asyncpg.Record) -> PaymentRecord:
+    request = PaymentRequest.model_validate_json(row["request"])
+    return PaymentRecord(
+        payment=_payment(row, request),
+        request=request,
+        fingerprint=row["fingerprint"],
+        first_run=row["first_run"],
+        claimed_at=row["created_at"],
+        undoing=row["undoing"] and Ending.model_validate_json(row["undoing"]),
+        answer=row["answer"] and Payment.model_validate_json(row["answer"]),
+    )
+
+
+def _payment(row: asyncpg.Record, request: PaymentRequest) -> Payment:
+    unknown = row["unknown_operation"] and UnknownOutcome(
+        operation=row["unknown_operation"], since=row["unknown_since"], next_check_at=row["unknown_next_check"]
+    )
+    return processing_payment(row["id"], request, row["created_at"]).model_copy(
+        update={
+            "status": PaymentStatus(row["status"]),
+            "amount_authorized": row["amount_authorized"],
+            "amount_captured": row["amount_captured"],
+            "amount_refunded": row["amount_refunded"],
+            "amount_refundable": row["amount_captured"] - row["amount_refunded"],
+            "processor": row["processor"],
+            "processor_reference": row["processor_reference"],
+            "failure": row["failure_code"] and Failure(code=row["failure_code"], message=row["failure_message"]),
+            "outcome_unknown": unknown or None,
+            "conflicted": row["conflicted"],
+            "updated_at": row["updated_at"],
+        }
+    )
+
+
+def _rule_of(error: asyncpg.PostgresError) -> str:
+    rule = getattr(error, "constraint_name", None)
+    return rule or type(error).__name__

@@ -1,0 +1,50 @@
+"""The chart of accounts and what each event posts. Pure."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from payments.identifiers import OperationKind
+from payments.money import Money
+
+
+class Account(StrEnum):
+    """The accounts of the books. One processor has one receivable account, named after it."""
+
+    PROCESSOR_RECEIVABLE = "processor_receivable"
+    """What a processor collected for us and will pay out."""
+    SALES = "sales"
+    """What customers paid for."""
+    SUSPENSE = "suspense"
+    """Charges that were undone: what came in by mistake, until it went back. Zero once every undoing is done."""
+
+
+class Movement(BaseModel):
+    """Money that moved at the processor, and the account on our side of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    operation: Literal[OperationKind.CAPTURE, OperationKind.REFUND]
+    operation_key: str
+    processor_reference: str
+    money: Money
+    account: Account
+
+
+class Posting(BaseModel):
+    """An amount that one account is debited with and another credited."""
+
+    model_config = ConfigDict(frozen=True)
+
+    debit_account: str
+    credit_account: str
+    money: Money
+
+
+def posting_for(movement: Movement, processor: str) -> Posting:
+    """A capture debits the processor's receivable; a refund credits it."""
+    receivable = f"{Account.PROCESSOR_RECEIVABLE}:{processor}"
+    sides = (receivable, str(movement.account))
+    debit, credit = sides if movement.operation is OperationKind.CAPTURE else reversed(sides)
+    return Posting(debit_account=debit, credit_account=credit, money=movement.money)

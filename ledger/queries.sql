@@ -1,0 +1,60 @@
+-- Every statement that the service sends. A name line, then plain SQL; $1.. are the parameters in order.
+
+-- name: claim
+-- Covers both keys: a row with this id, and another open or paid payment of the same order.
+INSERT INTO payments (id, fingerprint, request, amount, currency, customer, order_id, processor, first_run)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT DO NOTHING
+RETURNING *
+
+-- name: claim_refused_for_order
+-- A payment refused for its order is decided at once, in a row of its own outside the order's index.
+INSERT INTO payments (id, fingerprint, request, amount, currency, customer, order_id, processor, first_run,
+                      status, failure_code, failure_message, answer, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'failed', $10, $11, $12, $13, $13)
+ON CONFLICT DO NOTHING
+RETURNING *
+
+-- name: find
+SELECT * FROM payments WHERE id = $1
+
+-- name: find_for_update
+SELECT *, now() AS decided_at FROM payments WHERE id = $1 FOR UPDATE
+
+-- name: mark_unknown
+-- Guarded: a try that comes too late must not mark a payment that was decided meanwhile.
+UPDATE payments
+SET unknown_since = CASE WHEN unknown_operation = $2 THEN unknown_since ELSE now() END,
+    unknown_operation = $2,
+    unknown_next_check = now() + $3::interval,
+    updated_at = now()
+WHERE id = $1 AND answer IS NULL
+
+-- name: begin_undoing
+UPDATE payments SET undoing = $2, updated_at = now() WHERE id = $1 AND answer IS NULL AND undoing IS NULL
+
+-- name: open_account
+INSERT INTO accounts (name, currency) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: insert_transaction
+-- No row comes back when this event was recorded before; then nothing may be posted for it.
+INSERT INTO ledger_transactions (operation_key, payment_id, operation, processor, processor_reference)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+RETURNING sequence
+
+-- name: insert_posting
+INSERT INTO postings (transaction, debit_account, credit_account, amount, currency) VALUES ($1, $2, $3, $4, $5)
+
+-- name: decide
+UPDATE payments
+SET status = $2, amount_authorized = $3, amount_captured = $4, amount_refunded = $5, processor_reference = $6,
+    failure_code = $7, failure_message = $8, conflicted = $9, answer = $10, updated_at = $11,
+    unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
+WHERE id = $1 AND answer IS NULL
+
+-- name: now
+SELECT now()
+
+-- name: migrations_applied
+SELECT name FROM schema_migrations ORDER BY name

@@ -1,0 +1,36 @@
+"""The ways in which a payment ends without a charge, in words for programs and for people."""
+
+from payments.messages import Ending
+from payments.operations import Conflicted, Declined
+from payments.payment import Failure
+from payments.state import PaymentStatus
+
+
+def declined(outcome: Declined) -> Ending:
+    """The processor refused; a hold that is left is released."""
+    failure = Failure(code=outcome.code, message=outcome.message)
+    return Ending(step="release", status=PaymentStatus.DECLINED, failure=failure)
+
+
+def hold_conflicted(outcome: Conflicted) -> Ending:
+    """The processor confirmed another hold than the one asked for; it is released."""
+    failure = Failure(code="processor_conflict", message=f"The hold was released: {outcome.detail}.")
+    return Ending(step="release", status=PaymentStatus.FAILED, failure=failure, conflicted=True)
+
+
+def charge_conflicted(outcome: Conflicted) -> Ending:
+    """The processor confirmed another charge than the one asked for; it is given back."""
+    failure = Failure(code="processor_conflict", message=f"The charge was refunded: {outcome.detail}.")
+    return Ending(step="undo-charge", status=PaymentStatus.FAILED, failure=failure, conflicted=True)
+
+
+def not_recordable(reason: str) -> Ending:
+    """The books refuse the charge for good; it is given back."""
+    failure = Failure(code="recording_refused", message=f"The charge was refunded: {reason}")
+    return Ending(step="undo-charge", status=PaymentStatus.FAILED, failure=failure)
+
+
+def canceled() -> Ending:
+    """Canceled before the charge was sent; the hold is released."""
+    failure = Failure(code="canceled", message="The payment was canceled before it was charged.")
+    return Ending(step="release", status=PaymentStatus.CANCELED, failure=failure)

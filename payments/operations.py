@@ -1,0 +1,99 @@
+"""What we ask a processor to do, and what can come of it. Values: only an outage or an unknown outcome raises."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from payments.identifiers import OperationKind, operation_key
+from payments.money import Money
+
+
+class _Operation(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    payment_id: str
+    money: Money
+    n: int = 1
+    """The attempt. A new one may start only after a definitive failure of the last."""
+
+
+class Authorize(_Operation):
+    """Place a hold on the customer's card or wallet."""
+
+    kind: Literal[OperationKind.AUTHORIZE] = OperationKind.AUTHORIZE
+    payment_method: str
+
+
+class Capture(_Operation):
+    """Charge what is held."""
+
+    kind: Literal[OperationKind.CAPTURE] = OperationKind.CAPTURE
+    authorization: str
+
+
+class Void(_Operation):
+    """Release what is held."""
+
+    kind: Literal[OperationKind.VOID] = OperationKind.VOID
+    authorization: str
+
+
+class Refund(_Operation):
+    """Give back what was charged."""
+
+    kind: Literal[OperationKind.REFUND] = OperationKind.REFUND
+    capture: str
+
+
+Operation = Authorize | Capture | Void | Refund
+
+
+def key_of(operation: Operation) -> str:
+    """The idempotency key that the processor gets for this operation, the same on every retry."""
+    return operation_key(operation.kind, operation.payment_id, operation.n)
+
+
+class Executed(BaseModel):
+    """The processor did it, and says so in its own words: what it echoes is compared with what was asked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["executed"] = "executed"
+    reference: str
+    payment_id: str
+    amount: int
+    currency: str
+
+    def differs_from(self, operation: Operation) -> str | None:
+        """What the processor's echo has different from what was sent; None when they agree."""
+        sent = (operation.payment_id, operation.money.amount, operation.money.currency)
+        if (self.payment_id, self.amount, self.currency) == sent:
+            return None
+        asked = f"{operation.kind} of {operation.money.amount} {operation.money.currency}"
+        return f"asked for {asked}; the processor confirmed {self.amount} {self.currency} for {self.payment_id!r}"
+
+
+class Declined(BaseModel):
+    """The processor refused for good, and did nothing. A decline is not an outage: it isn't retried."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["declined"] = "declined"
+    code: str
+    message: str
+
+
+class Conflicted(BaseModel):
+    """The processor confirmed something other than what was asked. Nothing may be recorded as if it were fine."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["conflicted"] = "conflicted"
+    detail: str
+
+
+Outcome = Annotated[Executed | Declined, Field(discriminator="outcome")]
+"""What a processor's definitive word can be."""
+
+Settled = Annotated[Executed | Declined | Conflicted, Field(discriminator="outcome")]
+"""The same after comparing the echo."""

@@ -1,0 +1,82 @@
+"""The payment as everybody sees it: in HTTP answers, in the workflow's answers, and stored with the ledger's row."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from payments.money import Money
+from payments.request import PaymentRequest
+from payments.state import PaymentStatus
+
+ORDER_ALREADY_PAID = "order_already_paid"
+
+
+class Failure(BaseModel):
+    """Why a payment was not charged: a code for programs, a sentence for people."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+
+
+class UnknownOutcome(BaseModel):
+    """An operation whose outcome the processor has not told us yet, and when we ask next."""
+
+    model_config = ConfigDict(frozen=True)
+
+    operation: str
+    since: datetime
+    next_check_at: datetime
+
+
+class Payment(BaseModel):
+    """One payment. Amounts are integers in the currency's minor unit; times are UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    status: PaymentStatus
+    amount: int
+    currency: str
+    amount_authorized: int = 0
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    amount_refundable: int = 0
+    capture: str
+    payment_method: str
+    customer: str | None
+    order_id: str | None
+    description: str | None
+    metadata: dict[str, str]
+    processor: str | None = None
+    processor_reference: str | None = None
+    failure: Failure | None = None
+    outcome_unknown: UnknownOutcome | None = None
+    conflicted: bool = False
+    refunds: tuple[()] = ()
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def money(self) -> Money:
+        """What was asked for."""
+        return Money(amount=self.amount, currency=self.currency)
+
+
+def processing_payment(payment_id: str, request: PaymentRequest, created_at: datetime) -> Payment:
+    """A payment of which nothing is known yet but the request."""
+    return Payment(
+        id=payment_id,
+        status=PaymentStatus.PROCESSING,
+        amount=request.amount,
+        currency=request.currency,
+        capture=request.capture,
+        payment_method=request.payment_method,
+        customer=request.customer,
+        order_id=request.order_id,
+        description=request.description,
+        metadata=request.metadata or {},
+        created_at=created_at,
+        updated_at=created_at,
+    )

@@ -1,0 +1,66 @@
+"""What a client asks for, and its fingerprint: how we know that a repeated key brings the same request."""
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from payments.money import Amount, Currency, Money
+
+
+def _no_control_characters(text: str) -> str:
+    """PostgreSQL can't store NUL, and the other control characters only serve to forge log lines."""
+    if any(ord(character) < 32 and character not in "\t\n\r" for character in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_no_control_characters)]
+
+# The limits are Stripe's for the same fields (https://docs.stripe.com/api/metadata).
+Identifier = Annotated[_Text, Field(min_length=1, max_length=255)]
+Description = Annotated[_Text, Field(max_length=1000)]
+Metadata = Annotated[
+    dict[Annotated[_Text, Field(min_length=1, max_length=40)], Annotated[_Text, Field(max_length=500)]],
+    Field(max_length=50),
+]
+PaymentMethod = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,255}$")]
+"""A token that stands for a card or wallet at the processor, never the card's number."""
+
+
+class PaymentRequest(BaseModel):
+    """A request to pay, as sent to `POST /v1/payments` and kept in the ledger for ever.
+
+    A new field must be optional and default to None: fingerprints of old requests must stay what they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amount: Amount
+    currency: Currency
+    payment_method: PaymentMethod
+    customer: Identifier | None = None
+    order_id: Identifier | None = None
+    description: Description | None = None
+    metadata: Metadata | None = None
+    capture: Literal["automatic"] = "automatic"
+
+    @property
+    def money(self) -> Money:
+        """What is to be paid."""
+        return Money(amount=self.amount, currency=self.currency)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (64 hex digits) of what the request means: equal for any order of fields and for null or absent."""
+        meaning = self.model_dump(mode="json", exclude_none=True)
+        if not meaning.get("metadata"):
+            meaning.pop("metadata", None)
+        canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def differing_fields(self, other: "PaymentRequest") -> list[str]:
+        """Names of the fields in which two requests differ. Names only: the values may be another customer's."""
+        return [
+            name for name in type(self).model_fields if (getattr(self, name) or None) != (getattr(other, name) or None)
+        ]

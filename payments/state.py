@@ -1,0 +1,43 @@
+"""A payment's states and the moves between them: once, as a table. The ledger's constraints say the same again."""
+
+from enum import StrEnum, unique
+from typing import Final
+
+
+@unique
+class PaymentStatus(StrEnum):
+    """Where a payment stands, as clients see it."""
+
+    PROCESSING = "processing"
+    """Not decided yet: nobody may assume that it was charged, nor that it wasn't."""
+    REQUIRES_ACTION = "requires_action"
+    """The customer must confirm with their bank."""
+    AUTHORIZED = "authorized"
+    """Held, not charged: waits for capture or cancel."""
+    SUCCEEDED = "succeeded"
+    """Charged and recorded."""
+    PARTIALLY_REFUNDED = "partially_refunded"
+    """Charged; some of it was given back."""
+    REFUNDED = "refunded"
+    """Charged; all of it was given back."""
+    DECLINED = "declined"
+    """The processor refused. Nothing was charged."""
+    CANCELED = "canceled"
+    """Canceled before the charge; the hold was released."""
+    FAILED = "failed"
+    """Could not be finished; everything that was done was undone."""
+    EXPIRED = "expired"
+    """Held and never captured; the hold was released."""
+
+
+TRANSITIONS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
+    PaymentStatus.PROCESSING: frozenset(
+        {PaymentStatus.SUCCEEDED, PaymentStatus.DECLINED, PaymentStatus.CANCELED, PaymentStatus.FAILED}
+    ),
+}
+"""Every move that a payment can make today. A status that is not a key here is an end."""
+
+
+def can_move(old: PaymentStatus, new: PaymentStatus) -> bool:
+    """Whether a payment may go from one status to the other."""
+    return new in TRANSITIONS.get(old, frozenset())

@@ -1,0 +1,50 @@
+"""The API process."""
+
+from typing import Final
+
+import uvicorn
+from temporalio.client import Client
+
+from api.app import create_app
+from api.services import Services
+from api.starting import Payments
+from ledger.migrate import migrations
+from ledger.postgres import PostgresLedger
+from paysaga.services import connect_temporal, open_ledger
+from paysaga.settings import Settings
+
+# Callers wait up to a minute for a decision; on a stop they are cut off sooner and send the same key again.
+SHUTDOWN_SECONDS: Final = 5
+
+
+def build_services(client: Client, ledger: PostgresLedger, api_key: str) -> Services:
+    """What the API is given."""
+
+    async def check_database() -> None:
+        missing = set(migrations()) - set(await ledger.migrations_applied())
+        if missing:
+            raise RuntimeError(f"migrations not applied: {sorted(missing)}")
+
+    async def check_temporal() -> None:
+        if not await client.service_client.check_health(retry=False):
+            raise RuntimeError("Temporal is not serving")
+
+    return Services(Payments(client, ledger), api_key, check_database, check_temporal)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Starts, and answers 503, while PostgreSQL or Temporal is down."""
+    client = await connect_temporal(lazy=True)
+    async with open_ledger(settings) as ledger:
+        app = create_app(build_services(client, ledger, settings.api_key.get_secret_value()))
+        config = uvicorn.Config(
+            app,
+            host=settings.api_host,
+            port=settings.api_port,
+            # Addresses hold payment ids, which are the clients' own words.
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+        await uvicorn.Server(config).serve()

@@ -1,0 +1,43 @@
+"""Opens what the processes need and closes it again: the composition root's parts."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+
+from gateways.sandbox.gateway import SandboxGateway, open_sandbox_gateway
+from ledger.postgres import PostgresLedger, open_pool
+from paysaga.settings import Settings
+
+DEFAULT_TEMPORAL_ADDRESS: Final = "127.0.0.1:7233"
+
+
+async def connect_temporal(*, lazy: bool) -> Client:
+    """A client by Temporal's own environment variables and profiles. A lazy one connects when it is first used."""
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", DEFAULT_TEMPORAL_ADDRESS)
+    return await Client.connect(**config, lazy=lazy, data_converter=pydantic_data_converter)
+
+
+@asynccontextmanager
+async def open_ledger(settings: Settings) -> AsyncGenerator[PostgresLedger]:
+    """The ledger over a pool of its own."""
+    pool = await open_pool(settings.database_url, settings.database_connections)
+    try:
+        yield PostgresLedger(pool)
+    finally:
+        pool.terminate()
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncGenerator[SandboxGateway]:
+    """The processor's gateway."""
+    async with open_sandbox_gateway(
+        settings.processor_url,
+        timeout_seconds=settings.processor_timeout_seconds,
+        key_window=settings.processor_key_window,
+    ) as gateway:
+        yield gateway

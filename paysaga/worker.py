@@ -1,0 +1,77 @@
+"""The worker process: runs workflows and activities until it is told to stop, and lets a charge in flight finish."""
+
+import asyncio
+import signal
+from datetime import timedelta
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.options import TRY_TIMEOUT
+from activities.payment import PaymentActivities
+from gateways.port import PaymentGateway
+from ledger.port import Ledger
+from paysaga.services import connect_temporal, open_gateway, open_ledger
+from paysaga.settings import Settings
+from workflows.messages import MessageGuard
+from workflows.names import TASK_QUEUE
+from workflows.payment import PaymentWorkflow
+
+# A step in flight may take as long as a try may take, and then be reported.
+GRACE: Final = TRY_TIMEOUT + timedelta(seconds=1)
+# A workflow's next task goes to the worker that has it in memory; when that one is dead, this long is lost.
+STICKY_TIMEOUT: Final = timedelta(seconds=3)
+RECONNECT_SECONDS: Final = 0.5
+
+
+def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_queue: str = TASK_QUEUE) -> Worker:
+    """Everything that runs payments, on one task queue."""
+    steps = PaymentActivities(gateway, ledger)
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[PaymentWorkflow],
+        activities=[steps.reserve, steps.charge, steps.record, steps.release, steps.undo_charge],
+        interceptors=[MessageGuard()],
+        # asyncpg crashes the process when a workflow's sandbox imports it anew. Nothing of ours imports it there, and
+        # this line keeps it so should anybody try.
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg")
+        ),
+        graceful_shutdown_timeout=GRACE,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Waits for Temporal when it is not there yet."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    client = await _connect(stop)
+    if client is None:
+        return
+    async with (
+        open_ledger(settings) as ledger,
+        open_gateway(settings) as gateway,
+        build_worker(client, ledger, gateway),
+    ):
+        print("worker ready", flush=True)
+        await stop.wait()
+        print("worker stopping: finishing what is in flight", flush=True)
+
+
+async def _connect(stop: asyncio.Event) -> Client | None:
+    told = False
+    while not stop.is_set():
+        try:
+            return await connect_temporal(lazy=False)
+        except (RPCError, RuntimeError) as error:
+            if not told:
+                print(f"waiting for Temporal: {error}", flush=True)
+                told = True
+            await asyncio.sleep(RECONNECT_SECONDS)
+    return None

@@ -1,0 +1,66 @@
+"""Decodes by hand what comes in, so that nothing which anybody sends can make a workflow task fail for ever."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    HandleSignalInput,
+    HandleUpdateInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+from workflows.names import MALFORMED
+
+Decoded = TypeVar("Decoded", bound=BaseModel)
+
+
+def malformed(problem: str) -> ApplicationError:
+    """A failure that ends a run or refuses an update, for a sender who must send something else."""
+    return ApplicationError(problem, type=MALFORMED, non_retryable=True)
+
+
+def decode(raw: RawValue, expected: type[Decoded]) -> Decoded:
+    """The message in a payload. Raises `ApplicationError` of type Malformed, without the values: they may be secret."""
+    try:
+        return expected.model_validate_json(raw.payload.data)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'input'}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False, include_context=False)
+        )
+        raise malformed(f"not a valid {expected.__name__}: {problems}") from None
+
+
+class MessageGuard(Interceptor):
+    """Counts arguments before they reach a handler: a wrong count raises TypeError there, which fails the workflow
+    task again and again and wedges the payment."""
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor] | None:
+        """See `Interceptor.workflow_interceptor_class`."""
+        return _CountArguments
+
+
+class _CountArguments(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        if len(input.args) != 1:
+            raise malformed(f"the workflow takes one argument, not {len(input.args)}")
+        return await super().execute_workflow(input)
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:
+        if len(input.args) != 1:
+            workflow.logger.warning("signal %s with %d arguments ignored", input.signal, len(input.args))
+            return
+        await super().handle_signal(input)
+
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:
+        if len(input.args) != 1:
+            raise malformed(f"the update takes one argument, not {len(input.args)}")
+        super().handle_update_validator(input)

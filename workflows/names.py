@@ -1,0 +1,21 @@
+"""Names that other programs rely on: task queue, identifiers, search attributes."""
+
+from typing import Final
+
+from temporalio.common import SearchAttributeKey
+
+TASK_QUEUE: Final = "payments"
+
+STATUS: Final = SearchAttributeKey.for_keyword("PaymentStatus")
+CURRENCY: Final = SearchAttributeKey.for_keyword("PaymentCurrency")
+AMOUNT: Final = SearchAttributeKey.for_int("PaymentAmount")
+CUSTOMER: Final = SearchAttributeKey.for_keyword("CustomerId")
+ORDER: Final = SearchAttributeKey.for_keyword("OrderId")
+
+# In the start's memo, so that a changed request can be told from a repeated one before the payment's row exists.
+MEMO_FINGERPRINT: Final = "fingerprint"
+
+# Why a `pay` is refused by its validator. Refusals are not stored: the same call may be answered later.
+ASK_THE_LEDGER: Final = "AskTheLedger"
+OTHER_REQUEST: Final = "OtherRequest"
+MALFORMED: Final = "Malformed"
