@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -17,7 +17,9 @@ from payments.request import PaymentRequest
 from payments.state import PaymentStatus, can_move
 
 Result = TypeVar("Result")
-Connection = PoolConnectionProxy[asyncpg.Record]
+# Quoted: only the type stubs know that these classes are generic.
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 # One statement takes milliseconds; beyond this PostgreSQL is in trouble and the caller should know it.
 STATEMENT_TIMEOUT_SECONDS: Final = 5.0
@@ -36,7 +38,7 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-async def open_pool(dsn: str, connections: int) -> asyncpg.Pool[asyncpg.Record]:
+async def open_pool(dsn: str, connections: int) -> Pool:
     """A pool that connects when first used, so that a process can start while PostgreSQL is down."""
     return await asyncpg.create_pool(
         dsn,
@@ -50,7 +52,7 @@ async def open_pool(dsn: str, connections: int) -> asyncpg.Pool[asyncpg.Record]:
 class PostgresLedger:
     """Implements `ledger.port.Ledger` over a pool of connections."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def claim(self, claim: Claim) -> PaymentRecord:

@@ -129,10 +129,10 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger_transactions
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON postings
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only BEFORE TRUNCATE ON ledger_transactions EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only BEFORE TRUNCATE ON postings EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger_transactions EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON postings EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_forgotten BEFORE DELETE ON payments FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER never_forgotten BEFORE TRUNCATE ON payments EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_forgotten_truncate BEFORE TRUNCATE ON payments EXECUTE FUNCTION refuse_change();
 
 -- What was asked, who asked first and what was answered stay as they were written.
 CREATE FUNCTION keep_what_was_said() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,0 +1,301 @@
+"""`paysaga dev` as a person uses it: started as a process, watched from outside, killed in every way."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from paysaga.dev.data_dir import read_env
+from paysaga.dev.ports import HOST, free_ports
+from paysaga.dev.process import clean_environment
+
+# The tests of one running stack stay in one process of pytest-xdist (with --dist loadgroup).
+pytestmark = pytest.mark.xdist_group("dev_stack")
+
+READY_SECONDS = 10
+PORT_FLAGS = ("--api-port", "--temporal-port", "--ui-port", "--processor-port")
+
+
+class Dev:
+    """One `paysaga dev`, with its output in a file."""
+
+    def __init__(self, data_dir: Path, *arguments: str) -> None:
+        self.data_dir = data_dir
+        self._output = data_dir.with_name(f"{data_dir.name}-{time.monotonic_ns()}.out")
+        command = [sys.executable, "-m", "paysaga", "dev", "--data-dir", str(data_dir), *arguments]
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=clean_environment())
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text(encoding="utf-8")
+
+    @property
+    def env(self) -> dict[str, str]:
+        return read_env(self.data_dir / "env")
+
+    def until(self, what: Callable[[], bool], seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while not what():
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.02)
+
+    def until_says(self, pattern: str, seconds: float = 30) -> None:
+        self.until(lambda: re.search(pattern, self.output) is not None, seconds)
+
+    def until_ready(self) -> float:
+        begun = time.monotonic()
+        self.until_says("paysaga is ready after")
+        return time.monotonic() - begun
+
+    def everything(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def one(self, *arguments: str) -> psutil.Process:
+        """The child whose command line has these words."""
+        (found,) = [child for child in self.everything() if set(arguments) <= set(child.cmdline())]
+        return found
+
+    def end(self, number: signal.Signals, seconds: float = 30) -> tuple[int, list[psutil.Process]]:
+        """The exit code, and what was left of its processes."""
+        everything = self.everything()
+        self.process.send_signal(number)
+        code = self.process.wait(seconds)
+        # Ends with it or, when it was killed, within seconds.
+        _, left = psutil.wait_procs(everything, timeout=0 if code == 0 else 5)
+        return code, left
+
+    def clean_up(self) -> None:
+        if self.process.poll() is None:
+            everything = self.everything()
+            self.process.kill()
+            self.process.wait()
+            for process in psutil.wait_procs(everything, timeout=5)[1]:
+                process.kill()
+
+
+def ports() -> list[str]:
+    return [part for flag, port in zip(PORT_FLAGS, free_ports(4), strict=True) for part in (flag, str(port))]
+
+
+def printed_curl(output: str) -> str:
+    found = re.search(r"^curl (?:.*\\\n)+.*$", output, re.MULTILINE)
+    assert found is not None, output
+    return found.group()
+
+
+def paste(command: str) -> dict[str, Any]:
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30)
+    return json.loads(done.stdout)
+
+
+def get(env: dict[str, str], path: str) -> Any:
+    headers = {"Authorization": f"Bearer {env['PAYSAGA_API_KEY']}"}
+    request = urllib.request.Request(env["PAYSAGA_API_URL"] + path, headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.loads(response.read())
+
+
+def refused(data_dir: Path, *arguments: str) -> str:
+    """The one line that a start ends with."""
+    command = [sys.executable, "-m", "paysaga", "dev", "--data-dir", str(data_dir), *(arguments or ports())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, env=clean_environment())
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Generator[Dev]:
+    dev = Dev(tmp_path_factory.mktemp("stack") / "data", *ports())
+    try:
+        dev.until_ready()
+        yield dev
+    finally:
+        dev.clean_up()
+
+
+def test_the_printed_payment_moves_money_when_it_is_pasted(dev: Dev) -> None:
+    payment = paste(printed_curl(dev.output))
+    assert (payment["status"], payment["amount_captured"]) == ("succeeded", 4990)
+    again = paste(printed_curl(dev.output))
+    assert again == payment
+
+
+def test_env_holds_the_names_that_other_programs_rely_on(dev: Dev) -> None:
+    assert dev.env.keys() == {
+        "PAYSAGA_API_URL",
+        "PAYSAGA_API_KEY",
+        "TEMPORAL_ADDRESS",
+        "TEMPORAL_UI_URL",
+        "PAYSAGA_DATABASE_URL",
+        "PAYSAGA_PROCESSOR_URL",
+    }
+    assert (dev.data_dir / "env").stat().st_mode & 0o777 == 0o600
+
+
+def test_every_address_that_it_prints_answers(dev: Dev) -> None:
+    pages = re.findall(r"^  (?:API docs|Temporal UI|Processor) +(http\S+)$", dev.output, re.MULTILINE)
+    assert len(pages) == 3
+    for page in pages:
+        with urllib.request.urlopen(page, timeout=10) as response:
+            assert response.status == 200
+
+
+def test_nothing_can_be_reached_from_another_machine(dev: Dev) -> None:
+    listening = {
+        connection.laddr.ip
+        for process in dev.everything()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {HOST}
+
+
+def test_a_second_start_says_that_it_is_running_and_where(dev: Dev) -> None:
+    command = [sys.executable, "-m", "paysaga", "dev", "--data-dir", str(dev.data_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert f"already running (PID {dev.process.pid})" in done.stdout
+    assert dev.env["PAYSAGA_API_URL"] in done.stdout
+
+
+def test_a_busy_port_is_one_line_that_names_the_flag(dev: Dev, tmp_path: Path) -> None:
+    port = dev.env["PAYSAGA_API_URL"].rsplit(":", 1)[1]
+    line = refused(tmp_path / "data", *ports(), "--api-port", port)
+    assert f"port {port} is in use" in line
+    assert "--api-port" in line
+
+
+@pytest.mark.parametrize("words", [("paysaga", "worker"), ("paysaga", "api"), ("sandbox",), ("start-dev",), ("-k",)])
+def test_a_process_that_is_killed_is_started_again(dev: Dev, words: tuple[str, ...]) -> None:
+    before = dev.output.count("back after")
+    killed = dev.one(*words)
+    killed.kill()
+    dev.until(lambda: dev.output.count("back after") > before)
+    assert dev.one(*words).pid != killed.pid
+
+
+def test_payments_go_on_after_every_process_was_killed(dev: Dev) -> None:
+    call = re.sub(r"order-\w+", "after-the-kills", printed_curl(dev.output))
+    call = re.sub(r'"order_id": "\w+"', '"order_id": "after-the-kills"', call)
+    deadline = time.monotonic() + 30
+    while (answer := paste(call)).get("status") != "succeeded":
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.2)
+
+
+def test_data_survives_a_killed_supervisor_and_sigterm_leaves_no_process(tmp_path: Path) -> None:
+    arguments = ports()
+    first = Dev(tmp_path / "data", *arguments)
+    try:
+        # Killed in the middle of making the database: the next start has to begin anew.
+        first.until(lambda: any((tmp_path / "data").glob("pgdata.new-*/PG_VERSION")))
+        _, left = first.end(signal.SIGKILL)
+        assert left == []
+        assert not (tmp_path / "data" / "pgdata").exists()
+        second = Dev(tmp_path / "data", *arguments)
+        cold = second.until_ready()
+        payment = paste(printed_curl(second.output))
+        key = second.env["PAYSAGA_API_KEY"]
+        _, left = second.end(signal.SIGKILL)
+        assert left == []
+        third = Dev(tmp_path / "data", *arguments)
+        warm = third.until_ready()
+        assert third.env["PAYSAGA_API_KEY"] == key
+        assert get(third.env, f"/v1/payments/{payment['id']}") == payment
+        assert third.end(signal.SIGTERM) == (0, [])
+        assert not (tmp_path / "data" / "env").exists()
+        assert max(cold, warm) < READY_SECONDS, (cold, warm)
+    finally:
+        for dev in (first, locals().get("second"), locals().get("third")):
+            if isinstance(dev, Dev):
+                dev.clean_up()
+
+
+def test_stopping_during_the_start_leaves_no_process(tmp_path: Path) -> None:
+    dev = Dev(tmp_path / "data", *ports())
+    try:
+        dev.until_says("Temporal +ready")
+        assert dev.end(signal.SIGINT) == (0, [])
+    finally:
+        dev.clean_up()
+
+
+def test_a_file_in_the_place_of_the_data_directory_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "is not a directory" in refused(tmp_path / "file")
+
+
+def test_a_data_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    # Root may write everywhere but in the kernel's own file system.
+    path = Path("/proc/paysaga") if os.geteuid() == 0 else tmp_path / "data"
+    assert "is not writable" in refused(path)
+
+
+def test_a_broken_database_directory_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pgdata").mkdir()
+    assert "is not a complete PostgreSQL data directory" in refused(tmp_path)
+
+
+def test_a_database_that_does_not_start_is_shown_with_its_last_words(tmp_path: Path) -> None:
+    dev = Dev(tmp_path / "data", *ports())
+    try:
+        dev.until_says("PostgreSQL +ready")
+        assert dev.end(signal.SIGTERM) == (0, [])
+    finally:
+        dev.clean_up()
+    (tmp_path / "data" / "pgdata" / "global" / "pg_control").write_bytes(b"")
+    command = [sys.executable, "-m", "paysaga", "dev", "--data-dir", str(tmp_path / "data"), *ports()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("paysaga: PostgreSQL ended while starting")
+    assert "pg_control" in done.stderr
+    assert f"The whole log: {tmp_path / 'data' / 'postgres.log'}" in done.stderr
+
+
+def test_a_stale_postmaster_pid_never_harms_the_process_that_has_the_number_now(tmp_path: Path) -> None:
+    dev = Dev(tmp_path / "data", *ports())
+    try:
+        dev.until_says("PostgreSQL +ready")
+        assert dev.end(signal.SIGTERM) == (0, [])
+        with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as bystander:
+            try:
+                pid_file = tmp_path / "data" / "pgdata" / "postmaster.pid"
+                pid_file.write_text(f"{bystander.pid}\n{tmp_path / 'data' / 'pgdata'}\n1\n1\n\n\n", encoding="utf-8")
+                dev = Dev(tmp_path / "data", *ports())
+                dev.until_says("PostgreSQL +ready")
+                assert bystander.poll() is None
+            finally:
+                bystander.kill()
+    finally:
+        dev.clean_up()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="is about root on Linux")
+def test_root_needs_no_permission_for_others_and_postgresql_does_not_run_as_root(dev: Dev) -> None:
+    assert dev.one("-k").uids().real != 0
+    modes = {path.name: path.stat().st_mode & 0o077 for path in dev.data_dir.iterdir()}
+    assert set(modes.values()) == {0}
+    assert dev.data_dir.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_closed_terminal_stops_everything(tmp_path: Path) -> None:
+    dev = Dev(tmp_path / "data", *ports())
+    try:
+        dev.until_says("processor +ready")
+        assert dev.end(signal.SIGHUP) == (0, [])
+    finally:
+        dev.clean_up()

@@ -1,0 +1,200 @@
+"""The real parts, as tests use them: servers of our own on free ports, a client, and the processor as the witness."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from ledger.migrate import migrate
+from paysaga.dev.ports import free_ports
+from paysaga.dev.postgres import EmbeddedPostgres
+from paysaga.dev.process import Server, clean_environment
+from paysaga.dev.services import ApiProcess, SandboxProcess, WorkerProcess
+from paysaga.dev.temporal import TemporalServer
+
+API_KEY = "sk_test_0123456789abcdef"
+
+
+def new_key(word: str = "payment") -> str:
+    """An idempotency key that no other test uses."""
+    return f"{word}-{secrets.token_hex(6)}"
+
+
+def a_request(**fields: Any) -> dict[str, Any]:
+    """A body for `POST /v1/payments`."""
+    return {"amount": 4990, "currency": "EUR", "payment_method": "pm_card_visa"} | fields
+
+
+@dataclass
+class Servers:
+    """PostgreSQL, Temporal and the sandbox processor, without anything of ours."""
+
+    data: Path
+    postgres: EmbeddedPostgres
+    temporal: TemporalServer
+    sandbox: SandboxProcess
+
+    def env(self, **more: str) -> dict[str, str]:
+        """The environment of our own processes."""
+        return clean_environment(
+            PAYSAGA_DATABASE_URL=self.postgres.dsn,
+            PAYSAGA_PROCESSOR_URL=self.sandbox.url,
+            PAYSAGA_API_KEY=API_KEY,
+            TEMPORAL_ADDRESS=self.temporal.address,
+            **more,
+        )
+
+
+@asynccontextmanager
+async def running(*servers: Server) -> AsyncGenerator[None]:
+    """Start them all at once; stop each by its own process ID, the last first."""
+    try:
+        await asyncio.gather(*(server.start() for server in servers))
+        yield
+    finally:
+        for server in reversed(servers):
+            await server.stop()
+
+
+@asynccontextmanager
+async def open_servers(data: Path) -> AsyncGenerator[Servers]:
+    """Servers with a migrated database."""
+    postgres_port, temporal_port, sandbox_port = free_ports(3)
+    servers = Servers(
+        data,
+        EmbeddedPostgres(data, postgres_port),
+        TemporalServer(data, temporal_port),
+        SandboxProcess(data / "sandbox.sqlite", sandbox_port),
+    )
+    async with running(servers.postgres, servers.temporal, servers.sandbox):
+        connection = await asyncpg.connect(servers.postgres.dsn)
+        await migrate(connection)
+        await connection.close()
+        yield servers
+
+
+class Stack:
+    """Servers with a worker and an API, as in production: each a process of its own."""
+
+    def __init__(self, servers: Servers, worker: WorkerProcess, api: ApiProcess) -> None:
+        self.servers = servers
+        self.worker = worker
+        self.api = api
+        self.http = httpx2.AsyncClient(
+            base_url=api.url, headers={"Authorization": f"Bearer {API_KEY}"}, timeout=httpx2.Timeout(70)
+        )
+        self.processor = httpx2.AsyncClient(base_url=servers.sandbox.url)
+
+    async def close(self) -> None:
+        await self.http.aclose()
+        await self.processor.aclose()
+
+    def another_worker(self, name: str, **env: str) -> WorkerProcess:
+        return WorkerProcess(self.servers.env(**env), log=self.servers.data / f"{name}.log")
+
+    def another_api(self, name: str) -> ApiProcess:
+        return ApiProcess(self.servers.env(), free_ports(1)[0], log=self.servers.data / f"{name}.log")
+
+    # What a client does.
+
+    async def pay(
+        self, key: str, *, wait: int | None = None, headers: dict[str, str] | None = None, **fields: Any
+    ) -> httpx2.Response:
+        more = {"Idempotency-Key": key} | ({"Prefer": f"wait={wait}"} if wait is not None else {}) | (headers or {})
+        return await self.http.post("/v1/payments", json=a_request(**fields), headers=more)
+
+    async def get(self, key: str) -> dict[str, Any]:
+        reply = await self.http.get(f"/v1/payments/{key}")
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    async def until_decided(self, key: str, seconds: float = 40) -> dict[str, Any]:
+        """The payment once it is decided, by asking for it as a client would."""
+        async with asyncio.timeout(seconds):
+            while (payment := await self.get(key))["status"] == "processing":
+                await asyncio.sleep(0.1)
+        return payment
+
+    # What the processor and the books say.
+
+    async def fault(self, fault: str, *, payment_id: str, operation: str | None = None, **more: Any) -> None:
+        body = {"fault": fault, "payment_id": payment_id, "operation": operation} | more
+        reply = await self.processor.post("/faults", json={k: v for k, v in body.items() if v is not None})
+        assert reply.status_code == 201, reply.text
+
+    async def journal(self, payment_id: str) -> list[dict[str, Any]]:
+        reply = await self.processor.get("/journal", params={"payment_id": payment_id})
+        return reply.json()["data"]
+
+    async def journal_operations(self, payment_id: str) -> list[str]:
+        return [entry["operation"] for entry in await self.journal(payment_id)]
+
+    async def until_journal_has(self, payment_id: str, operation: str, seconds: float = 20) -> None:
+        async with asyncio.timeout(seconds):
+            while operation not in await self.journal_operations(payment_id):
+                await asyncio.sleep(0.02)
+
+    @asynccontextmanager
+    async def database(self) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
+        connection = await asyncpg.connect(self.servers.postgres.dsn)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def temporal(self) -> Client:
+        return await Client.connect(self.servers.temporal.address, data_converter=pydantic_data_converter)
+
+    async def assert_books_agree(self, *payment_ids: str) -> None:
+        """Whatever the processor did with money stands in the ledger once, with the same key and amount, and the
+        other way round; every payment that is decided says the same; nothing is held for one that was not charged."""
+        for payment_id in payment_ids:
+            journal = await self.journal(payment_id)
+            moved = {
+                (e["key"], e["operation"], e["amount"], e["currency"]) for e in journal if e["operation"] in _MOVES
+            }
+            assert len(moved) == sum(e["operation"] in _MOVES for e in journal), journal
+            async with self.database() as db:
+                rows = await db.fetch(_POSTED, payment_id)
+                posted = {tuple(row) for row in rows}
+                assert len(posted) == len(rows)
+                assert posted == moved, f"{payment_id}: ledger {posted}, processor {moved}"
+                row = await db.fetchrow("SELECT * FROM payments WHERE id = $1", payment_id)
+            operations = [e["operation"] for e in journal]
+            assert operations.count("capture") <= 1
+            assert operations.count("authorize") <= 1
+            if row is None or row["status"] == "processing":
+                continue
+            captured = sum(e["amount"] for e in journal if e["operation"] == "capture")
+            refunded = sum(e["amount"] for e in journal if e["operation"] == "refund")
+            assert (row["amount_captured"], row["amount_refunded"]) == (captured, refunded)
+            held = "authorize" in operations and not {"capture", "void"} & set(operations)
+            assert not held, f"{payment_id} is decided and its hold was forgotten"
+
+
+_POSTED = """
+    SELECT operation_key, operation, amount, currency
+    FROM ledger_transactions t JOIN postings p ON p.transaction = t.sequence
+    WHERE payment_id = $1
+"""
+
+
+@asynccontextmanager
+async def open_stack(data: Path) -> AsyncGenerator[Stack]:
+    """A whole stack of its own."""
+    async with AsyncExitStack() as exits:
+        servers = await exits.enter_async_context(open_servers(data))
+        worker = WorkerProcess(servers.env(), log=data / "worker.log")
+        api = ApiProcess(servers.env(), free_ports(1)[0], log=data / "api.log")
+        await exits.enter_async_context(running(worker, api))
+        stack = Stack(servers, worker, api)
+        exits.push_async_callback(stack.close)
+        yield stack
