@@ -158,10 +158,9 @@ class Stack:
         other way round; every payment that is decided says the same; nothing is held for one that was not charged."""
         for payment_id in payment_ids:
             journal = await self.journal(payment_id)
-            moved = {
-                (e["key"], e["operation"], e["amount"], e["currency"]) for e in journal if e["operation"] in _MOVES
-            }
-            assert len(moved) == sum(e["operation"] in _MOVES for e in journal), journal
+            moves = [e for e in journal if e["operation"] in {"capture", "refund"}]
+            moved = {(e["key"], e["operation"], e["amount"], e["currency"]) for e in moves}
+            assert len(moved) == len(moves), journal
             async with self.database() as db:
                 rows = await db.fetch(_POSTED, payment_id)
                 posted = {tuple(row) for row in rows}
