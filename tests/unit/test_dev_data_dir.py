@@ -15,7 +15,8 @@ from paysaga.dev.leftovers import ProcessRecord, stop_leftovers
 from paysaga.dev.options import Options
 from paysaga.dev.ports import HOST, free_ports, is_free
 from paysaga.dev.postgres import EmbeddedPostgres
-from paysaga.dev.temporal import TemporalServer
+from paysaga.dev.temporal import SEARCH_ATTRIBUTES, TemporalServer
+from workflows import names
 
 KEY = "sk_test_0123456789abcdef"
 SLEEP = ["-c", "import time; time.sleep(60)"]
@@ -166,6 +167,11 @@ def test_a_temporal_database_that_is_none_is_named_before_anything_is_started(tm
     server.database.write_text("something else", encoding="utf-8")
     with pytest.raises(DevStackError, match="not a Temporal database"):
         server.check()
+
+
+def test_temporal_is_told_about_the_search_attributes_that_workflows_write() -> None:
+    keys = (names.STATUS, names.CURRENCY, names.AMOUNT, names.CUSTOMER, names.ORDER)
+    assert {key.name: key.indexed_value_type.name.title() for key in keys} == SEARCH_ATTRIBUTES
 
 
 def test_the_password_is_made_once(tmp_path: Path) -> None:

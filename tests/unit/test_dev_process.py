@@ -35,7 +35,7 @@ asyncio.run(main())
 
 async def start(command: list[str], log: Path) -> Child:
     child = await Child.start(command, log=log, env=clean_environment())
-    while "up" not in child.output():  # noqa: ASYNC110 - a log file has no event
+    while "up" not in child.output():
         await asyncio.sleep(0.01)
     return child
 
