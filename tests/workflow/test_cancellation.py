@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from tests.harness import Stack, new_key
 
 
-async def handle_of(stack: Stack, key: str) -> "WorkflowHandle[object, object]":
+async def handle_of(stack: Stack, key: str) -> Any:
     return (await stack.temporal()).get_workflow_handle(key)
 
 

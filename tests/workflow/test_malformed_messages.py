@@ -1,0 +1,128 @@
+"""Whatever anybody sends to a workflow: a malformed start fails clearly, nothing else disturbs a payment."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from payments.messages import Pay, Start
+from payments.request import PaymentRequest
+from tests.harness import Stack, a_request, new_key
+from tests.workflow.test_cancellation import closed_status, handle_of, until_pending
+
+GOOD = PaymentRequest.model_validate(a_request())
+FINGERPRINT = GOOD.fingerprint()
+
+
+def a_start(**fields: Any) -> dict[str, Any]:
+    return {"request": a_request(**fields), "fingerprint": FINGERPRINT}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "one argument, not 0"),
+        ([a_start(), a_start()], "one argument, not 2"),
+        (["nonsense"], "Start"),
+        ([None], "Start"),
+        ([[1, 2]], "Start"),
+        ([{}], "request"),
+        ([{"request": {}, "fingerprint": ""}], "request.amount"),
+        ([a_start(amount="4990")], "request.amount"),
+        ([a_start(amount=-1)], "request.amount"),
+        ([a_start(surplus=1)], "request.surplus"),
+        ([a_start(amount=5000)], "fingerprint"),
+        ([{"request": a_request(), "fingerprint": "0" * 64}], "fingerprint"),
+    ],
+)
+async def test_malformed_start_fails_and_leaves_the_key_free(stack: Stack, arguments: list[Any], problem: str) -> None:
+    key = new_key()
+    client = await stack.temporal()
+    handle = await client.start_workflow("PaymentWorkflow", args=arguments, id=key, task_queue="payments")
+    with pytest.raises(WorkflowFailureError) as failure:
+        async with asyncio.timeout(10):
+            await handle.result()
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert problem in str(failure.value.cause)
+    assert "nonsense" not in str(failure.value.cause)
+    assert await stack.journal(key) == []
+    reply = await stack.pay(key)
+    assert (reply.status_code, reply.json()["status"]) == (201, "succeeded")
+    await stack.assert_books_agree(key)
+
+
+@pytest.mark.parametrize("key", ["a/b", "50%", "..", "x" * 256, "naïve"])
+async def test_start_under_an_id_that_is_no_idempotency_key_fails(stack: Stack, key: str) -> None:
+    client = await stack.temporal()
+    handle = await client.start_workflow("PaymentWorkflow", a_start(), id=key, task_queue="payments")
+    with pytest.raises(WorkflowFailureError) as failure:
+        await handle.result()
+    assert "idempotency key" in str(failure.value.cause)
+    assert await stack.journal(key) == []
+
+
+async def test_payment_started_by_hand_pays_once_and_answers_the_api(stack: Stack) -> None:
+    key = new_key()
+    client = await stack.temporal()
+    await stack.fault("slow", payment_id=key, operation="capture", seconds=1)
+    start = Start(request=GOOD, fingerprint=FINGERPRINT)
+    handle = await client.start_workflow("PaymentWorkflow", start, id=key, task_queue="payments")
+    assert (await stack.pay(key, wait=5)).status_code in {201, 202}
+    await handle.result()
+    assert (await stack.pay(key)).json()["status"] == "succeeded"
+    assert await stack.journal_operations(key) == ["authorize", "capture"]
+
+
+async def test_malformed_pay_is_refused_and_the_payment_goes_on(stack: Stack) -> None:
+    key = new_key()
+    await stack.fault("slow", payment_id=key, operation="capture", seconds=2)
+    assert (await stack.pay(key, wait=0)).status_code == 202
+    await until_pending(stack, key, "charge")
+    handle = await handle_of(stack, key)
+    for arguments in ([], [1], ["pay"], [None], [{}], [{"fingerprint": FINGERPRINT}], [{"nonce": 2}], [{}, {}]):
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("pay", args=arguments)
+        assert isinstance(refused.value.cause, ApplicationError)
+        assert refused.value.cause.type == "Malformed"
+    assert (await stack.until_decided(key))["status"] == "succeeded"
+    assert await closed_status(stack, key) is WorkflowExecutionStatus.COMPLETED
+    await stack.assert_books_agree(key)
+
+
+@pytest.mark.parametrize("name", ["request_refund", "cancel", "no such signal", "pay"])
+async def test_signal_disturbs_nothing(stack: Stack, name: str) -> None:
+    key = new_key()
+    await stack.fault("slow", payment_id=key, operation="capture", seconds=1)
+    assert (await stack.pay(key, wait=0)).status_code == 202
+    await until_pending(stack, key, "charge")
+    handle = await handle_of(stack, key)
+    for arguments in ([], [{}], [{}, {}, {}], ["x" * 5000]):
+        await handle.signal(name, args=arguments)
+    assert (await stack.until_decided(key))["status"] == "succeeded"
+    assert await closed_status(stack, key) is WorkflowExecutionStatus.COMPLETED
+    await stack.assert_books_agree(key)
+
+
+async def test_second_waiter_gets_the_first_ones_nonce(stack: Stack) -> None:
+    key = new_key()
+    await stack.fault("slow", payment_id=key, operation="capture", seconds=1)
+    first = asyncio.create_task(stack.pay(key))
+    await until_pending(stack, key, "charge")
+    handle = await handle_of(stack, key)
+    answer = await handle.execute_update("pay", Pay(fingerprint=FINGERPRINT, nonce="mine"), id=FINGERPRINT)
+    assert answer["nonce"] != "mine"
+    assert "Idempotent-Replayed" not in (await first).headers
+
+
+async def test_query_tells_the_payment_before_and_after_it_is_decided(stack: Stack) -> None:
+    key = new_key()
+    await stack.fault("slow", payment_id=key, operation="capture", seconds=1)
+    assert (await stack.pay(key, wait=0)).status_code == 202
+    await until_pending(stack, key, "charge")
+    handle = await handle_of(stack, key)
+    assert (await handle.query("payment"))["status"] == "processing"
+    await stack.until_decided(key)
+    await closed_status(stack, key)
+    assert (await handle.query("payment"))["status"] == "succeeded"
