@@ -31,25 +31,26 @@ class FailureType(StrEnum):
 
 @asynccontextmanager
 async def temporal_failures(*, ledger_refusal_is_final: bool = False) -> AsyncGenerator[None]:
-    """Raise what the ports raise as `ApplicationError`s."""
+    """Raise what the ports raise as `ApplicationError`s, without their causes: those would carry what processors and
+    databases said, word by word, into Temporal's history."""
     try:
         yield
     # Retry, with the processor's own wish for when.
     except OutcomeUnknown as error:
         raise ApplicationError(
             str(error), type=FailureType.OUTCOME_UNKNOWN, next_retry_delay=error.retry_after
-        ) from error
+        ) from None
     except NotExecuted as error:
         raise ApplicationError(
             str(error), type=FailureType.PROCESSOR_UNAVAILABLE, next_retry_delay=error.retry_after
-        ) from error
+        ) from None
     # Retry.
     except LedgerUnavailable as error:
-        raise ApplicationError(str(error), type=FailureType.DATABASE_UNAVAILABLE) from error
+        raise ApplicationError(str(error), type=FailureType.DATABASE_UNAVAILABLE) from None
     except UndoRefused as error:
-        raise ApplicationError(str(error), type=FailureType.UNDO_REFUSED) from error
+        raise ApplicationError(str(error), type=FailureType.UNDO_REFUSED) from None
     # Retry or not: the caller knows what depends on it.
     except LedgerRefused as error:
         raise ApplicationError(
             str(error), type=FailureType.LEDGER_REFUSED, non_retryable=ledger_refusal_is_final
-        ) from error
+        ) from None

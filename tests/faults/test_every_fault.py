@@ -95,9 +95,7 @@ async def test_charge_of_another_amount_is_given_back_and_not_recorded_as_a_sale
 
 
 @pytest.mark.parametrize("operation", ["void", "refund"])
-async def test_undoing_of_another_amount_is_believed_only_by_the_record(
-    stack: Stack, operation: str
-) -> None:
+async def test_undoing_of_another_amount_is_believed_only_by_the_record(stack: Stack, operation: str) -> None:
     fields, status, operations = PATHS[operation]
     key = new_key()
     async with stack.database() as db:

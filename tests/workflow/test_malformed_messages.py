@@ -12,6 +12,8 @@ from payments.request import PaymentRequest
 from tests.harness import Stack, a_request, new_key
 from tests.workflow.test_cancellation import closed_status, handle_of, until_pending
 
+BAD_PAYS: list[list[Any]] = [[], [1], ["pay"], [None], [{}], [{"fingerprint": 1}], [{"nonce": 2}], [{}, {}]]
+BAD_SIGNALS: list[list[Any]] = [[], [{}], [{}, {}, {}], ["x" * 5000]]
 GOOD = PaymentRequest.model_validate(a_request())
 FINGERPRINT = GOOD.fingerprint()
 
@@ -20,23 +22,23 @@ def a_start(**fields: Any) -> dict[str, Any]:
     return {"request": a_request(**fields), "fingerprint": FINGERPRINT}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        ([], "one argument, not 0"),
-        ([a_start(), a_start()], "one argument, not 2"),
-        (["nonsense"], "Start"),
-        ([None], "Start"),
-        ([[1, 2]], "Start"),
-        ([{}], "request"),
-        ([{"request": {}, "fingerprint": ""}], "request.amount"),
-        ([a_start(amount="4990")], "request.amount"),
-        ([a_start(amount=-1)], "request.amount"),
-        ([a_start(surplus=1)], "request.surplus"),
-        ([a_start(amount=5000)], "fingerprint"),
-        ([{"request": a_request(), "fingerprint": "0" * 64}], "fingerprint"),
-    ],
-)
+BAD_STARTS: list[tuple[list[Any], str]] = [
+    ([], "one argument, not 0"),
+    ([a_start(), a_start()], "one argument, not 2"),
+    (["nonsense"], "Start"),
+    ([None], "Start"),
+    ([[1, 2]], "Start"),
+    ([{}], "request"),
+    ([{"request": {}, "fingerprint": ""}], "request.amount"),
+    ([a_start(amount="4990")], "request.amount"),
+    ([a_start(amount=-1)], "request.amount"),
+    ([a_start(surplus=1)], "request.surplus"),
+    ([a_start(amount=5000)], "fingerprint"),
+    ([{"request": a_request(), "fingerprint": "0" * 64}], "fingerprint"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "problem"), BAD_STARTS)
 async def test_malformed_start_fails_and_leaves_the_key_free(stack: Stack, arguments: list[Any], problem: str) -> None:
     key = new_key()
     client = await stack.temporal()
@@ -81,7 +83,7 @@ async def test_malformed_pay_is_refused_and_the_payment_goes_on(stack: Stack) ->
     assert (await stack.pay(key, wait=0)).status_code == 202
     await until_pending(stack, key, "charge")
     handle = await handle_of(stack, key)
-    for arguments in ([], [1], ["pay"], [None], [{}], [{"fingerprint": FINGERPRINT}], [{"nonce": 2}], [{}, {}]):
+    for arguments in BAD_PAYS:
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await handle.execute_update("pay", args=arguments)
         assert isinstance(refused.value.cause, ApplicationError)
@@ -98,7 +100,7 @@ async def test_signal_disturbs_nothing(stack: Stack, name: str) -> None:
     assert (await stack.pay(key, wait=0)).status_code == 202
     await until_pending(stack, key, "charge")
     handle = await handle_of(stack, key)
-    for arguments in ([], [{}], [{}, {}, {}], ["x" * 5000]):
+    for arguments in BAD_SIGNALS:
         await handle.signal(name, args=arguments)
     assert (await stack.until_decided(key))["status"] == "succeeded"
     assert await closed_status(stack, key) is WorkflowExecutionStatus.COMPLETED

@@ -1,0 +1,51 @@
+"""An operation whose outcome is still unknown when the processor has forgotten its key: only looked up, never sent."""
+
+import asyncio
+
+from tests.harness import Stack, new_key
+from tests.workflow.test_cancellation import handle_of, until_pending
+
+# One second longer than the margin in which nothing is sent again.
+ALMOST_NO_WINDOW = {"PAYSAGA_PROCESSOR_KEY_WINDOW_SECONDS": "3601"}
+
+
+async def test_charge_too_old_for_its_key_is_not_sent_again(own_stack: Stack) -> None:
+    stack = own_stack
+    await stack.worker.stop()
+    worker = stack.another_worker("forgetful", **ALMOST_NO_WINDOW)
+    await worker.start()
+    try:
+        lost, done = new_key("lost"), new_key("done")
+        await stack.fault("timeout_before_execution", payment_id=lost, operation="capture")
+        await stack.fault("timeout_after_execution", payment_id=done, operation="capture")
+        await asyncio.gather(stack.pay(lost, wait=1), stack.pay(done, wait=1))
+        # Found by its key, however old it is.
+        assert (await stack.until_decided(done))["status"] == "succeeded"
+        # Nothing is found: it stays unknown, and is asked for again. Time alone doesn't make it failed.
+        await until_pending(stack, lost, "charge", attempt=4)
+        payment = await stack.get(lost)
+        assert payment["status"] == "processing"
+        assert payment["outcome_unknown"]["operation"] == "capture"
+        assert await stack.journal_operations(lost) == ["authorize"]
+        # An operator's `activity reset` sets the count of tries back, and still nothing is sent.
+        await reset_activity(stack, lost, "charge")
+        await asyncio.sleep(3)
+        assert await stack.journal_operations(lost) == ["authorize"]
+    finally:
+        await worker.stop()
+
+
+async def reset_activity(stack: Stack, key: str, activity_id: str) -> None:
+    """As `temporal activity reset` does."""
+    from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.workflowservice.v1 import ResetActivityRequest
+
+    client = await stack.temporal()
+    await client.workflow_service.reset_activity(
+        ResetActivityRequest(
+            namespace=client.namespace, execution=WorkflowExecution(workflow_id=key), id=activity_id, identity="test"
+        )
+    )
+    description = await (await handle_of(stack, key)).describe()
+    attempts = [p.attempt for p in description.raw_description.pending_activities if p.activity_id == activity_id]
+    assert attempts == [1]

@@ -1,0 +1,67 @@
+"""Histories of payments, recorded from the real stack, one for each path through the workflow.
+
+`python -m tests.replay.scenarios` records them anew. Do so only with a change of the workflow that needs no patch,
+for instance while no payment was ever run by the version before it; otherwise the old ones must stay and replay.
+"""
+
+import asyncio
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowExecutionStatus
+
+from tests.harness import Stack, new_key, open_stack
+
+HISTORIES = Path(__file__).parent / "histories"
+
+# What to ask for, and which fault the processor has, by the name of the path.
+SCENARIOS: dict[str, tuple[dict[str, Any], tuple[str, str] | None]] = {
+    "paid": ({}, None),
+    "declined": ({"payment_method": "pm_card_chargeDeclined"}, None),
+    "charge_declined": ({"payment_method": "pm_sandbox_captureDeclined"}, None),
+    "outcome_unknown": ({}, ("reset_after_execution", "capture")),
+    "hold_conflicted": ({}, ("wrong_amount", "authorize")),
+    "charge_conflicted": ({}, ("wrong_amount", "capture")),
+    "recording_refused": ({"currency": "XPF"}, None),
+    "canceled": ({}, ("slow", "authorize")),
+    "cancel_refused": ({}, ("slow", "capture")),
+}
+
+
+async def record(stack: Stack, name: str) -> str:
+    """The history of one payment, as JSON."""
+    fields, fault = SCENARIOS[name]
+    key = new_key(name.replace("_", "-"))
+    if fault is not None:
+        await stack.fault(fault[0], operation=fault[1], payment_id=key)
+    waiting = asyncio.create_task(stack.pay(key, wait=30, **fields))
+    handle = (await stack.temporal()).get_workflow_handle(key)
+    if name.startswith("cancel"):
+        await asyncio.sleep(1)
+        await handle.cancel()
+    await waiting
+    while (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
+        await asyncio.sleep(0.05)
+    return scrubbed((await handle.fetch_history()).to_json())
+
+
+def scrubbed(history: str) -> str:
+    """Without what names the machine that recorded it; replaying needs none of it."""
+    history = re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', history)
+    return re.sub(r'"identity": "[^"]*"', '"identity": "test"', history)
+
+
+async def main() -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as data:
+        async with open_stack(Path(data)) as stack:
+            async with stack.database() as db:
+                await db.execute("INSERT INTO accounts VALUES ('sales', 'XPF', now())")
+            for name in SCENARIOS:
+                (HISTORIES / f"{name}.json").write_text(await record(stack, name) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,39 @@
+"""The workflow replays the histories of payments that earlier versions of it ran."""
+
+import json
+import re
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.replay.scenarios import HISTORIES, SCENARIOS
+from workflows.messages import MessageGuard
+from workflows.payment import PaymentWorkflow
+
+
+async def replay(history: str) -> None:
+    replayer = Replayer(
+        workflows=[PaymentWorkflow], data_converter=pydantic_data_converter, interceptors=[MessageGuard()]
+    )
+    await replayer.replay_workflow(WorkflowHistory.from_json("replayed-payment", history))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_recorded_payment_replays(name: str) -> None:
+    await replay((HISTORIES / f"{name}.json").read_text())
+
+
+async def test_replay_notices_a_step_that_changed_its_place() -> None:
+    history = (HISTORIES / "paid.json").read_text().replace('"charge"', '"swapped"').replace('"record"', '"charge"')
+    with pytest.raises(NondeterminismError):
+        await replay(history)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_history_names_no_machine_and_no_person(name: str) -> None:
+    text = (HISTORIES / f"{name}.json").read_text()
+    assert json.loads(text)["events"]
+    assert not re.search(r"/home/|/root/|/work/|/tmp/", text)
