@@ -10,6 +10,7 @@ from api.services import Services
 from api.starting import Payments
 from ledger.migrate import migrations
 from ledger.postgres import PostgresLedger
+from paysaga import logs
 from paysaga.services import connect_temporal, open_ledger
 from paysaga.settings import Settings
 
@@ -34,6 +35,7 @@ def build_services(client: Client, ledger: PostgresLedger, api_key: str) -> Serv
 
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Starts, and answers 503, while PostgreSQL or Temporal is down."""
+    logs.configure()
     client = await connect_temporal(lazy=True)
     async with open_ledger(settings) as ledger:
         app = create_app(build_services(client, ledger, settings.api_key.get_secret_value()))

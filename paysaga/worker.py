@@ -14,6 +14,7 @@ from activities.options import TRY_TIMEOUT
 from activities.payment import PaymentActivities
 from gateways.port import PaymentGateway
 from ledger.port import Ledger
+from paysaga import logs
 from paysaga.services import connect_temporal, open_gateway, open_ledger
 from paysaga.settings import Settings
 from workflows.messages import MessageGuard
@@ -48,6 +49,7 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
 
 async def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Waits for Temporal when it is not there yet."""
+    logs.configure()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from paysaga.dev.options import Options
 from paysaga.dev.ports import is_free
 from paysaga.dev.process import Child, clean_environment
 
+_READY: Final = "paysaga is ready"
 _POLL_SECONDS: Final = 0.05
 _START_SECONDS: Final = 90
 # A worker finishes what it has, then the servers end.
@@ -36,13 +37,10 @@ class RunningStack:
 async def running_stack(data: DataDir, terminal: Terminal) -> AsyncGenerator[RunningStack]:
     """A stack that is ready. Raises `DevStackError` when there can't be one."""
     begun = time.monotonic()
-    before = _written_at(data.env_file)
     with tempfile.TemporaryDirectory(prefix="paysaga-demo-") as directory:
-        # Whether one runs already is known for sure only by who holds the directory, so start one and see.
-        child = await _start(data, Path(directory) / "stack.log")
+        async with terminal.clock("starting the stack"):
+            child, addresses = await _start(data, Path(directory) / "stack.log")
         try:
-            async with terminal.clock("starting the stack"):
-                addresses = await _addresses(child, data, before)
             own = child.exit_code is None
             parts = "PostgreSQL, Temporal, a sandbox processor, a worker, the API"
             started = f"Started a stack in {data.path} ({time.monotonic() - begun:.0f} s): {parts}."
@@ -52,39 +50,53 @@ async def running_stack(data: DataDir, terminal: Terminal) -> AsyncGenerator[Run
             # One that found another stack running has ended by itself.
             if child.exit_code is None:
                 async with terminal.clock("stopping the stack"):
-                    await child.stop(signal.SIGTERM, timeout=_STOP_SECONDS)
+                    await _stop(child)
 
 
-async def _start(data: DataDir, log: Path) -> Child:
-    command = [sys.executable, "-m", "paysaga", "dev", "--data-dir", str(data.path)]
-    usual = Options()
-    for name in ("api_port", "temporal_port", "ui_port", "processor_port"):
-        port: int = getattr(usual, name)
-        command += ["--" + name.replace("_", "-"), str(port if is_free(port) else 0)]
-    # It ends in order also when this process is killed.
-    return await Child.start(command, log=log, env=clean_environment(), death_signal=signal.SIGTERM)
+async def _start(data: DataDir, log: Path) -> tuple[Child, dict[str, str]]:
+    """Whether a stack runs already is known for sure only by who holds the directory: so start one and see."""
+    while True:
+        ports = _ports()
+        command = [sys.executable, "-m", "paysaga", "dev", "--data-dir", str(data.path), *_flags(ports)]
+        # It ends in order also when this process is killed.
+        child = await Child.start(command, log=log, env=clean_environment(), death_signal=signal.SIGTERM)
+        try:
+            return child, await _addresses(child, data)
+        except BaseException as error:
+            await _stop(child)
+            # Somebody may have taken a port meanwhile; then there is another one for us.
+            lost_a_port = not all(is_free(port) for port in ports.values() if port)
+            if not isinstance(error, DevStackError) or not lost_a_port:
+                raise
 
 
-async def _addresses(child: Child, data: DataDir, before: int | None) -> dict[str, str]:
-    """What the stack writes when it is ready; a file of an earlier one is of no use, unless that one still runs."""
+async def _stop(child: Child) -> None:
+    await child.stop(signal.SIGTERM, timeout=_STOP_SECONDS)
+
+
+def _ports() -> dict[str, int]:
+    """The usual ones, so that an address stays the same from start to start; any other for one that is taken."""
+    usual = {name: port for name, port in asdict(Options()).items() if name.endswith("_port")}
+    return {name: port if is_free(port) else 0 for name, port in usual.items()}
+
+
+def _flags(ports: dict[str, int]) -> list[str]:
+    return [part for name, port in ports.items() for part in ("--" + name.replace("_", "-"), str(port))]
+
+
+async def _addresses(child: Child, data: DataDir) -> dict[str, str]:
+    """What the stack wrote down: ours when it says that it is ready, or another one if ours found it running."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        other_runs = child.exit_code == 0
-        if not other_runs and child.exit_code is not None:
+        if child.exit_code not in {None, 0}:
             raise DevStackError(_reason(child.output()))
-        if other_runs or _written_at(data.env_file) not in {None, before}:
+        # Another one may still be starting: then there is no such file yet.
+        if child.exit_code == 0 or _READY in child.output():
             addresses = read_env(data.env_file)
             if addresses:
                 return addresses
         await asyncio.sleep(_POLL_SECONDS)
     raise DevStackError(f"the stack in {data.path} was not ready after {_START_SECONDS} seconds")
-
-
-def _written_at(path: Path) -> int | None:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _reason(output: str) -> str:

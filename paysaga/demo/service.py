@@ -114,13 +114,15 @@ class Service:
         async with self.http.post(f"{self._processor}/faults", json=fault, raise_for_status=True):
             pass
 
-    async def until_capture_was_sent(self, payment_id: str) -> None:
+    async def until_capture_was_sent(self, payment_id: str, paying: asyncio.Task[Reply]) -> None:
         """A fault that has hit its request is gone from the processor's list: the charge has begun then."""
         while True:
             async with self.http.get(f"{self._processor}/faults", raise_for_status=True) as reply:
                 waiting = {fault["payment_id"] for fault in (await reply.json())["data"]}
             if payment_id not in waiting:
                 return
+            if paying.done():
+                raise NotAsTold(f"a charge at the processor; but the answer was: {paying.result().described()}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def until_done(self, payment_id: str, operation: str) -> None:

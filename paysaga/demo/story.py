@@ -136,7 +136,7 @@ async def a_killed_worker(demo: Demo) -> None:
     await service.slow_capture(key, SLOW_SECONDS)
     paying = asyncio.create_task(demo.pay(key, amount=7700, **CARD))
     try:
-        await service.until_capture_was_sent(key)
+        await service.until_capture_was_sent(key, paying)
         pid = await service.kill_worker()
         terminal.does(f"kill -9 {pid}  the worker, while the processor is charging")
         async with terminal.clock("the processor is charging, and nobody listens"):
