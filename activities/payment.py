@@ -92,15 +92,17 @@ class PaymentActivities:
     async def release(self, undo: Undo) -> Payment:
         """Void the hold and decide the payment."""
         async with temporal_failures():
-            await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
-            return await self._release(undo)
+            decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
+            return decided or await self._release(undo)
 
     @activity.defn
     async def undo_charge(self, undo: Undo) -> Payment:
         """Refund what the processor's record says was charged, and decide the payment."""
         held = undo.held
         async with temporal_failures():
-            await self._ledger.begin_undoing(held.payment_id, undo.ending)
+            decided = await self._ledger.begin_undoing(held.payment_id, undo.ending)
+            if decided is not None:
+                return decided
             charge = await self._settling.executed(_capture(held))
             if charge is None:
                 return await self._release(undo)

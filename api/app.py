@@ -1,6 +1,7 @@
 """Builds the HTTP application from services that are handed in."""
 
 from typing import Final
+from urllib.parse import unquote_plus
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -23,7 +24,8 @@ payment.
 
 def create_app(services: Services) -> FastAPI:
     """The API over these services."""
-    app = FastAPI(title="paysaga", version="0.1.0", description=_DESCRIPTION, redoc_url=None)
+    # Without redirects: an address with a slash too many is unknown, not a reason to send a payment twice.
+    app = FastAPI(title="paysaga", version="0.1.0", description=_DESCRIPTION, redoc_url=None, redirect_slashes=False)
     app.state.services = services
     app.include_router(payments.router)
     app.include_router(health.router)
@@ -41,9 +43,10 @@ class _RefuseCardNumbers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            request = Request(scope)
-            if holds_card_number(request.url.path) or holds_card_number(request.url.query):
-                await problems.problem_response(request, refuse_card_number())(scope, receive, send)
+            # Not `Request.url`, which takes a decoded `#` or `?` in the path for the beginning of something else.
+            query = unquote_plus(scope["query_string"].decode("latin-1"))
+            if holds_card_number(scope["path"]) or holds_card_number(query):
+                await problems.problem_response(Request(scope), refuse_card_number())(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -31,18 +31,20 @@ class Looking:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def is_started(self, payment_id: str) -> bool:
-        """Whether Temporal knows a workflow of this payment, open or closed."""
+    async def is_open(self, payment_id: str) -> bool:
+        """Whether the payment's workflow is still running, as far as Temporal knows."""
         request = DescribeWorkflowExecutionRequest(
             namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=payment_id)
         )
         try:
-            await self._client.workflow_service.describe_workflow_execution(request, retry=False, timeout=LOOK_TIMEOUT)
+            reply = await self._client.workflow_service.describe_workflow_execution(
+                request, retry=False, timeout=LOOK_TIMEOUT
+            )
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 return False
             raise temporal_unavailable() from error
-        return True
+        return not reply.workflow_execution_info.HasField("close_time")
 
     async def first_event(self, payment_id: str) -> Started | None:
         """The input of the payment's latest run; None when there is none that was started with a payment."""

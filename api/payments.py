@@ -123,7 +123,11 @@ async def create_payment(
     "/{payment_id}",
     response_model=Payment,
     responses=responses(
-        Code.UNAUTHENTICATED, Code.PAYMENT_NOT_FOUND, Code.TEMPORAL_UNAVAILABLE, Code.DATABASE_UNAVAILABLE
+        Code.UNAUTHENTICATED,
+        Code.PAYMENT_NOT_FOUND,
+        Code.CARD_NUMBER_REFUSED,
+        Code.TEMPORAL_UNAVAILABLE,
+        Code.DATABASE_UNAVAILABLE,
     ),
 )
 async def get_payment(payment_id: str, services: Annotated[Services, Depends(services_of)]) -> Response:

@@ -122,13 +122,13 @@ def database_unavailable() -> ProblemError:
 def problem_response(request: Request, problem: ProblemError) -> JSONResponse:
     """The error as the caller sees it."""
     status = _STATUS[problem.code]
-    path = request.scope.get("raw_path", b"").decode("ascii", "replace") or request.url.path
+    path: str = request.scope["path"]
     body = Problem(
         type=f"urn:paysaga:problem:{problem.code}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=problem.detail,
-        instance="/" if holds_card_number(request.url.path) else path,
+        instance="/" if holds_card_number(path) else request.scope["raw_path"].decode("ascii", "replace"),
         code=problem.code,
         retryable=problem.code in _RETRYABLE,
         errors=problem.errors,
@@ -164,6 +164,16 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     return problem_response(request, problem)
 
 
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """What the framework finds wrong with path, query or header parameters."""
+    problems = cast("RequestValidationError", error).errors()
+    errors = [
+        FieldError(pointer="/" + "/".join(str(part) for part in p["loc"]), detail=str(p["msg"])) for p in problems
+    ]
+    detail = "A parameter of the request is not valid. See `errors`."
+    return problem_response(request, ProblemError(Code.VALIDATION_FAILED, detail, errors=errors))
+
+
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     _log.error("internal_error", method=request.method, error=type(error).__name__, exc_info=error)
     return problem_response(
@@ -181,7 +191,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(LedgerUnavailable, _on_ledger_unavailable)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(Exception, _on_bug)
 
 

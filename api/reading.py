@@ -17,6 +17,9 @@ Body = TypeVar("Body", bound=BaseModel)
 
 # A request has at most 50 metadata pairs of 540 characters; in the longest JSON escapes that is 330 kB.
 BODY_BYTES_MAX: Final = 512 * 1024
+# An answer must not be many times as long as the request, and nobody reads the thirty-thousandth error.
+ERRORS_MAX: Final = 100
+NAME_MAX: Final = 255
 # Temporal's server ends a long poll after about a minute; callers who can wait longer can GET.
 WAIT_SECONDS_MAX: Final = 60.0
 WAIT_SECONDS_DEFAULT: Final = 10.0
@@ -133,13 +136,17 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def field_errors(error: ValidationError) -> list[FieldError]:
     """What is wrong, with a JSON Pointer to where, and without the values: they may be secret."""
-    return [
-        FieldError(
-            pointer="".join(f"/{_escape(str(part))}" for part in problem["loc"] if part != "[key]"),
-            detail=problem["msg"],
-        )
-        for problem in error.errors(include_input=False, include_url=False, include_context=False)
-    ]
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    return [FieldError(pointer=_pointer(problem["loc"]), detail=problem["msg"]) for problem in problems[:ERRORS_MAX]]
+
+
+def _pointer(place: tuple[int | str, ...]) -> str:
+    # Pydantic marks what is wrong with a key of our one dictionary so. A sender may use the word, but not as a third.
+    parts = [str(part) for part in (place[:2] if place[2:] == ("[key]",) else place)]
+    # A name can be as long as the body: then the object that has it must do.
+    if parts and len(parts[-1]) > NAME_MAX:
+        parts.pop()
+    return "".join(f"/{_escape(part)}" for part in parts)
 
 
 def _escape(part: str) -> str:

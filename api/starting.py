@@ -18,11 +18,11 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.looking import Looking
 from api.problems import Code, FieldError, ProblemError, temporal_unavailable
-from ledger.port import Ledger, PaymentRecord
+from ledger.port import Ledger, LedgerUnavailable, PaymentRecord
 from payments.messages import Pay, PayAnswer, Start
 from payments.payment import Payment, processing_payment
 from payments.request import PaymentRequest
@@ -34,6 +34,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # Most payments are decided by then. One that isn't costs a look whether Temporal is there at all: an outage must be
 # told within three seconds, however long the caller is willing to wait.
 PROBE_AFTER_SECONDS: Final = 1.2
+# Reading one row takes milliseconds. A database that hangs must be told within the three seconds, too.
+LEDGER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,34 +80,51 @@ class Payments:
         deadline = asyncio.get_running_loop().time() + wait_seconds
         # The ledger first: a payment that was decided is answered without Temporal, and nothing is started that
         # couldn't be claimed.
-        record = await self._ledger.find(payment_id)
+        record = await self._row(payment_id)
         if record is not None and (answer := _answer_of(record, request)):
             return answer
         for reuse in (WorkflowIDReusePolicy.REJECT_DUPLICATE, WorkflowIDReusePolicy.ALLOW_DUPLICATE):
             word = await self._ask(payment_id, request, reuse, deadline)
             if isinstance(word, Decided):
                 return word
-            record = await self._ledger.find(payment_id)
+            record = await self._row(payment_id)
             if record is not None and (answer := _answer_of(record, request)):
                 return answer
             if word is NoAnswer.CLOSED:
                 # Closed and undecided: terminated, or its claim was refused. A new run goes on with the same keys.
                 continue
-            if record is None:
-                await self._refuse_other_request(payment_id, request)
+            if word is NoAnswer.OTHER_REQUEST and record is None:
+                await self._probe(payment_id, request)
             payment = record.payment if record else processing_payment(payment_id, request, datetime.now(UTC))
             return Undecided(payment)
         raise temporal_unavailable()
 
     async def find(self, payment_id: str) -> Payment | None:
         """The payment as it stands now, also before it has a row. Raises `ProblemError` and `LedgerUnavailable`."""
-        record = await self._ledger.find(payment_id)
+        record = await self._row(payment_id)
         if record is not None:
             return record.payment
         started = await self._looking.first_event(payment_id)
         if started is None:
             return None
+        if not await self._looking.is_open(payment_id):
+            # Closed meanwhile, with a row; or without one, and then it was no payment.
+            record = await self._row(payment_id)
+            return record and record.payment
         return processing_payment(payment_id, started.start.request, started.at)
+
+    async def _row(self, payment_id: str) -> PaymentRecord | None:
+        """The payment's row, within our own time. Raises `LedgerUnavailable`."""
+        call = asyncio.ensure_future(self._ledger.find(payment_id))
+        try:
+            done, _ = await asyncio.wait({call}, timeout=LEDGER_SECONDS)
+            if not done:
+                raise LedgerUnavailable(f"PostgreSQL has not answered for {LEDGER_SECONDS:.0f} seconds")
+            return call.result()
+        finally:
+            # Not awaited: giving a connection back to a database that hangs takes as long as the database does.
+            call.add_done_callback(_forget)
+            call.cancel()
 
     async def _ask(
         self, payment_id: str, request: PaymentRequest, reuse: WorkflowIDReusePolicy, deadline: float
@@ -117,12 +136,12 @@ class Payments:
         stage = WorkflowUpdateStage.COMPLETED if seconds_left > 0 else WorkflowUpdateStage.ACCEPTED
         call = asyncio.ensure_future(self._update(operation, pay, stage))
         try:
-            done, _ = await asyncio.wait({call}, timeout=min(max(seconds_left, 0.5), PROBE_AFTER_SECONDS))
-            if not done and await self._looking.is_started(payment_id):
+            patience = min(seconds_left, PROBE_AFTER_SECONDS) if seconds_left > 0 else PROBE_AFTER_SECONDS
+            done, _ = await asyncio.wait({call}, timeout=patience)
+            if not done:
+                await self._probe(payment_id, request)
                 seconds_left = deadline - asyncio.get_running_loop().time()
                 done, _ = await asyncio.wait({call}, timeout=max(seconds_left, 0))
-            elif not done:
-                raise temporal_unavailable()
             return call.result() if done else NoAnswer.NOT_YET
         finally:
             call.cancel()
@@ -151,6 +170,8 @@ class Payments:
             return NoAnswer.NOT_YET
         # RuntimeError: the client connects when it is first used, and can't.
         except (RPCError, RuntimeError) as error:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT:
+                raise  # a bug of ours: no retry will help
             _log.warning("temporal_unavailable", error=str(error))
             raise temporal_unavailable() from error
         finally:
@@ -159,10 +180,12 @@ class Payments:
             return NoAnswer.CLOSED
         return Decided(answer.payment, replayed=answer.nonce != pay.nonce)
 
-    async def _refuse_other_request(self, payment_id: str, request: PaymentRequest) -> None:
+    async def _probe(self, payment_id: str, request: PaymentRequest) -> None:
+        """Raises `ProblemError` unless Temporal is there and has this payment, with this request."""
         started = await self._looking.first_event(payment_id)
-        if started is not None:
-            _refuse_difference(started.start.request, request)
+        if started is None:
+            raise temporal_unavailable()
+        _refuse_difference(started.start.request, request)
 
 
 def _start_operation(
@@ -180,6 +203,12 @@ def _start_operation(
         search_attributes=search_attributes(request),
         static_summary=summary(request),
     )
+
+
+def _forget(call: asyncio.Future[PaymentRecord | None]) -> None:
+    """asyncio complains of an exception that nobody retrieved."""
+    if not call.cancelled():
+        call.exception()
 
 
 async def _retrieve(operation: WithStartWorkflowOperation[object, object]) -> None:

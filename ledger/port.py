@@ -24,7 +24,7 @@ class LedgerRefused(LedgerError):
     """A rule of the books forbids it: the same call can never succeed while the books are as they are."""
 
     def __init__(self, rule: str, reason: str) -> None:
-        super().__init__(f"{rule}: {reason}")
+        super().__init__(f"{reason} ({rule})")
         self.rule = rule
 
 
@@ -88,8 +88,12 @@ class Ledger(Protocol):
         """Show that an operation's outcome is not known and when it is asked for next, unless decided meanwhile."""
         ...
 
-    async def begin_undoing(self, payment_id: str, ending: Ending) -> None:
-        """Write down that the payment is being undone, before anything is undone. The first such word stays."""
+    async def begin_undoing(self, payment_id: str, ending: Ending) -> Payment | None:
+        """Write down that the payment is being undone, before anything is undone. The first such word stays.
+
+        Returns the answer of a payment that is decided already, of which nothing may be undone any more: a try of
+        another step that was thought lost may have decided it.
+        """
         ...
 
     async def decide(self, decision: Decision) -> Payment:

@@ -10,10 +10,9 @@ from asyncpg.pool import PoolConnectionProxy
 from ledger.port import Claim, Decision, LedgerRefused, LedgerUnavailable, PaymentRecord
 from ledger.postings import Movement, posting_for
 from ledger.queries import QUERIES
-from payments.identifiers import OperationKind
+from ledger.rows import decided, record_of
 from payments.messages import Ending
-from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, UnknownOutcome, processing_payment
-from payments.request import PaymentRequest
+from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, processing_payment
 from payments.state import PaymentStatus, can_move
 
 Result = TypeVar("Result")
@@ -30,7 +29,13 @@ CONNECT_TIMEOUT_SECONDS: Final = 2.0
 _REFUSALS: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
 _OUTAGES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 # The pool hands out a connection that PostgreSQL closed when it restarted: every method here may run twice.
-_STALE: Final = (asyncpg.ConnectionDoesNotExistError, asyncpg.AdminShutdownError, ConnectionResetError)
+# InternalClientError is what asyncpg raises when PostgreSQL's farewell has come and the end of the connection hasn't.
+_STALE: Final = (
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InternalClientError,
+    ConnectionResetError,
+)
 
 _ORDER_TAKEN: Final = Failure(
     code=ORDER_ALREADY_PAID,
@@ -81,7 +86,7 @@ class PostgresLedger:
                 refusal = (_ORDER_TAKEN.code, _ORDER_TAKEN.message, answer.model_dump_json(), now)
                 row = await connection.fetchrow(QUERIES["claim_refused_for_order"], *fields, *refusal)
                 row = row or await connection.fetchrow(QUERIES["find"], claim.payment_id)
-            return _record(_present(row, claim.payment_id))
+            return record_of(_present(row, claim.payment_id))
 
         return await self._transaction(work)
 
@@ -90,7 +95,7 @@ class PostgresLedger:
 
         async def work(connection: Connection) -> PaymentRecord | None:
             row = await connection.fetchrow(QUERIES["find"], payment_id)
-            return None if row is None else _record(row)
+            return None if row is None else record_of(row)
 
         return await self._run(work)
 
@@ -102,27 +107,30 @@ class PostgresLedger:
 
         await self._run(work)
 
-    async def begin_undoing(self, payment_id: str, ending: Ending) -> None:
+    async def begin_undoing(self, payment_id: str, ending: Ending) -> Payment | None:
         """See `Ledger.begin_undoing`."""
 
-        async def work(connection: Connection) -> None:
-            await connection.execute(QUERIES["begin_undoing"], payment_id, ending.model_dump_json())
+        async def work(connection: Connection) -> Payment | None:
+            if await connection.fetchval(QUERIES["begin_undoing"], payment_id, ending.model_dump_json()) is not None:
+                return None
+            row = await connection.fetchrow(QUERIES["find"], payment_id)
+            return record_of(_present(row, payment_id)).answer
 
-        await self._run(work)
+        return await self._run(work)
 
     async def decide(self, decision: Decision) -> Payment:
         """See `Ledger.decide`."""
 
         async def work(connection: Connection) -> Payment:
             row = await connection.fetchrow(QUERIES["find_for_update"], decision.payment_id)
-            record = _record(_present(row, decision.payment_id))
+            record = record_of(_present(row, decision.payment_id))
             if record.answer is not None:
                 return record.answer
             if not can_move(record.payment.status, decision.status):
                 raise LedgerRefused("state_machine", f"{record.payment.status} can't become {decision.status}")
             for movement in decision.movements:
                 await _post(connection, decision.payment_id, movement, str(record.payment.processor))
-            answer = _decided(record.payment, decision, _present(row, decision.payment_id)["decided_at"])
+            answer = decided(record.payment, decision, _present(row, decision.payment_id)["decided_at"])
             await connection.execute(
                 QUERIES["decide"],
                 answer.id,
@@ -199,66 +207,10 @@ async def _post(connection: Connection, payment_id: str, movement: Movement, pro
     )
 
 
-def _decided(payment: Payment, decision: Decision, now: datetime) -> Payment:
-    """The payment as the decision leaves it."""
-    # A processor that charged another currency than it was asked for is undone in the books, not in these amounts.
-    own = [movement for movement in decision.movements if movement.money.currency == payment.currency]
-    captured = sum(movement.money.amount for movement in own if movement.operation is OperationKind.CAPTURE)
-    refunded = sum(movement.money.amount for movement in own if movement.operation is OperationKind.REFUND)
-    return payment.model_copy(
-        update={
-            "status": decision.status,
-            "amount_authorized": decision.amount_authorized,
-            "amount_captured": captured,
-            "amount_refunded": refunded,
-            "amount_refundable": captured - refunded,
-            "processor_reference": decision.processor_reference,
-            "failure": decision.failure,
-            "conflicted": decision.conflicted,
-            "outcome_unknown": None,
-            "updated_at": now,
-        }
-    )
-
-
 def _present(row: asyncpg.Record | None, payment_id: str) -> asyncpg.Record:
     if row is None:
         raise LedgerRefused("payment_exists", f"no row for payment {payment_id!r}")
     return row
-
-
-def _record(row: asyncpg.Record) -> PaymentRecord:
-    request = PaymentRequest.model_validate_json(row["request"])
-    return PaymentRecord(
-        payment=_payment(row, request),
-        request=request,
-        fingerprint=row["fingerprint"],
-        first_run=row["first_run"],
-        claimed_at=row["created_at"],
-        undoing=row["undoing"] and Ending.model_validate_json(row["undoing"]),
-        answer=row["answer"] and Payment.model_validate_json(row["answer"]),
-    )
-
-
-def _payment(row: asyncpg.Record, request: PaymentRequest) -> Payment:
-    unknown = row["unknown_operation"] and UnknownOutcome(
-        operation=row["unknown_operation"], since=row["unknown_since"], next_check_at=row["unknown_next_check"]
-    )
-    return processing_payment(row["id"], request, row["created_at"]).model_copy(
-        update={
-            "status": PaymentStatus(row["status"]),
-            "amount_authorized": row["amount_authorized"],
-            "amount_captured": row["amount_captured"],
-            "amount_refunded": row["amount_refunded"],
-            "amount_refundable": row["amount_captured"] - row["amount_refunded"],
-            "processor": row["processor"],
-            "processor_reference": row["processor_reference"],
-            "failure": row["failure_code"] and Failure(code=row["failure_code"], message=row["failure_message"]),
-            "outcome_unknown": unknown or None,
-            "conflicted": row["conflicted"],
-            "updated_at": row["updated_at"],
-        }
-    )
 
 
 def _rule_of(error: asyncpg.PostgresError) -> str:

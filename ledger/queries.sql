@@ -31,7 +31,9 @@ SET unknown_since = CASE WHEN unknown_operation = $2 THEN unknown_since ELSE now
 WHERE id = $1 AND answer IS NULL
 
 -- name: begin_undoing
-UPDATE payments SET undoing = $2, updated_at = now() WHERE id = $1 AND answer IS NULL AND undoing IS NULL
+-- Waits for a transaction that is deciding the payment at this moment; then the answer tells.
+UPDATE payments SET undoing = coalesce(undoing, $2), updated_at = now() WHERE id = $1 AND answer IS NULL
+RETURNING id
 
 -- name: open_account
 INSERT INTO accounts (name, currency) VALUES ($1, $2) ON CONFLICT DO NOTHING

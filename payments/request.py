@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal
+import unicodedata
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -10,19 +11,28 @@ from payments.money import Amount, Currency, Money
 
 
 def _no_control_characters(text: str) -> str:
-    """PostgreSQL can't store NUL, and the other control characters only serve to forge log lines."""
-    if any(ord(character) < 32 and character not in "\t\n\r" for character in text):
+    """PostgreSQL can't store NUL, and the other control characters only serve to forge log lines. Half of a surrogate
+    pair, which JSON can spell, is no character: nothing can store or send it."""
+    if any(unicodedata.category(character) in {"Cc", "Cs"} and character not in "\t\n\r" for character in text):
         raise ValueError("must not contain control characters")
     return text
 
 
+def _one_line(text: str) -> str:
+    """For what things are found by: two orders must not differ in what nobody can see."""
+    if any(character in "\t\n\r" for character in text) or text != text.strip():
+        raise ValueError("must not contain line breaks or tabs, nor begin or end with a space")
+    return text
+
+
 _Text = Annotated[str, AfterValidator(_no_control_characters)]
+_Line = Annotated[_Text, AfterValidator(_one_line)]
 
 # The limits are Stripe's for the same fields (https://docs.stripe.com/api/metadata).
-Identifier = Annotated[_Text, Field(min_length=1, max_length=255)]
+Identifier = Annotated[_Line, Field(min_length=1, max_length=255)]
 Description = Annotated[_Text, Field(max_length=1000)]
 Metadata = Annotated[
-    dict[Annotated[_Text, Field(min_length=1, max_length=40)], Annotated[_Text, Field(max_length=500)]],
+    dict[Annotated[_Line, Field(min_length=1, max_length=40)], Annotated[_Text, Field(max_length=500)]],
     Field(max_length=50),
 ]
 PaymentMethod = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,255}$")]
@@ -53,14 +63,15 @@ class PaymentRequest(BaseModel):
 
     def fingerprint(self) -> str:
         """SHA-256 (64 hex digits) of what the request means: equal for any order of fields and for null or absent."""
-        meaning = self.model_dump(mode="json", exclude_none=True)
-        if not meaning.get("metadata"):
-            meaning.pop("metadata", None)
-        canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        canonical = json.dumps(self._meaning(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def differing_fields(self, other: "PaymentRequest") -> list[str]:
         """Names of the fields in which two requests differ. Names only: the values may be another customer's."""
-        return [
-            name for name in type(self).model_fields if (getattr(self, name) or None) != (getattr(other, name) or None)
-        ]
+        mine, others = self._meaning(), other._meaning()
+        return [name for name in type(self).model_fields if mine.get(name) != others.get(name)]
+
+    def _meaning(self) -> dict[str, Any]:
+        """The fields that say something: null is the same as absent, and so is empty metadata."""
+        meaning = self.model_dump(mode="json", exclude_none=True)
+        return {name: value for name, value in meaning.items() if name != "metadata" or value}

@@ -150,6 +150,11 @@ class Stack:
         finally:
             await connection.close()
 
+    async def close_account(self, currency: str) -> None:
+        """From now on the books refuse every charge in this currency, so that it is undone."""
+        async with self.database() as db:
+            await db.execute("INSERT INTO accounts VALUES ('sales', $1, now()) ON CONFLICT DO NOTHING", currency)
+
     async def temporal(self) -> Client:
         return await Client.connect(self.servers.temporal.address, data_converter=pydantic_data_converter)
 

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from tests.harness import API_KEY, Stack, a_request
 
 Json = dict[str, Any]
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[bytes, bytes]]
 
 _MEMBERS = {"type", "title", "status", "detail", "instance", "code", "retryable"}
 _OURS_TO_KEEP = (API_KEY, "Traceback", 'File "', "pydantic", "asyncpg", "site-packages")
@@ -33,11 +33,11 @@ async def post(
     headers: Iterable[tuple[str, bytes]] = (),
 ) -> httpx2.Response:
     """`POST /v1/payments` with nothing added and nothing mended on the way."""
-    given: Headers = list(headers)
+    given: Headers = [(name.encode(), value) for name, value in headers]
     if key is not None:
-        given.append(("Idempotency-Key", key.encode() if isinstance(key, str) else key))
+        given.append((b"Idempotency-Key", key.encode() if isinstance(key, str) else key))
     if content_type is not None:
-        given.append(("Content-Type", content_type.encode()))
+        given.append((b"Content-Type", content_type.encode()))
     return await stack.http.post("/v1/payments", content=content, headers=given)
 
 
@@ -65,9 +65,15 @@ def pointers(problem: Json) -> list[str]:
     return [error["pointer"] for error in problem["errors"]]
 
 
-async def is_known_to_temporal(client: Client, workflow_id: str) -> bool:
+_clients: dict[str, Client] = {}
+
+
+async def is_known_to_temporal(stack: Stack, workflow_id: str) -> bool:
+    address = stack.servers.temporal.address
+    if address not in _clients:
+        _clients[address] = await stack.temporal()
     try:
-        await client.get_workflow_handle(workflow_id).describe()
+        await _clients[address].get_workflow_handle(workflow_id).describe()
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False
@@ -79,7 +85,7 @@ async def assert_nothing_of(stack: Stack, key: str) -> None:
     """No row, no workflow, nothing done at the processor."""
     async with stack.database() as db:
         assert await db.fetchval("SELECT count(*) FROM payments WHERE id = $1", key) == 0
-    assert not await is_known_to_temporal(await stack.temporal(), key)
+    assert not await is_known_to_temporal(stack, key)
     assert await stack.journal(key) == []
 
 

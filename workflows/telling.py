@@ -1,5 +1,8 @@
 """What people read in the Temporal Web UI: search attributes, summaries and current details. Nothing secret in them."""
 
+import json
+from typing import Final
+
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
@@ -7,6 +10,9 @@ from payments.payment import Payment
 from payments.request import PaymentRequest
 from payments.state import PaymentStatus
 from workflows import names
+
+# The server's default limit.frontend.searchAttributesSizeOfValueLimit is 2 kB.
+SEARCH_ATTRIBUTE_BYTES_MAX: Final = 2000
 
 
 def search_attributes(request: PaymentRequest) -> TypedSearchAttributes:
@@ -17,10 +23,17 @@ def search_attributes(request: PaymentRequest) -> TypedSearchAttributes:
         SearchAttributePair(names.AMOUNT, request.amount),
     ]
     if request.customer is not None:
-        pairs.append(SearchAttributePair(names.CUSTOMER, request.customer))
+        pairs.append(SearchAttributePair(names.CUSTOMER, searchable(request.customer)))
     if request.order_id is not None:
-        pairs.append(SearchAttributePair(names.ORDER, request.order_id))
+        pairs.append(SearchAttributePair(names.ORDER, searchable(request.order_id)))
     return TypedSearchAttributes(pairs)
+
+
+def searchable(text: str) -> str:
+    """The text, or as much of it as Temporal takes in one search attribute: it counts the bytes of its JSON."""
+    while len(json.dumps(text)) > SEARCH_ATTRIBUTE_BYTES_MAX:
+        text = text[:-1]
+    return text
 
 
 def summary(request: PaymentRequest) -> str:

@@ -16,6 +16,8 @@ from payments.operations import Operation, Outcome, key_of
 LOOKUP_TIMEOUT_SECONDS: Final = 2.0
 # An answer of the processor has some hundred bytes; a gateway page in its place may have any number.
 REPLY_BYTES_MAX: Final = 64 * 1024
+# A processor may ask us to come back in a year by mistake; a payment must not hang on that.
+RETRY_AFTER_MAX: Final = timedelta(hours=1)
 
 
 class SandboxGateway:
@@ -38,7 +40,10 @@ class SandboxGateway:
             async with (
                 asyncio.timeout(self._timeout_seconds),
                 self._session.post(
-                    self._base_url + path, json=body, headers={"Idempotency-Key": key_of(operation)}
+                    self._base_url + path,
+                    json=body,
+                    headers={"Idempotency-Key": key_of(operation)},
+                    allow_redirects=False,  # a request of its own, which may go to somebody else
                 ) as reply,
             ):
                 status, retry_after, content = reply.status, _retry_after(reply), await _read(reply)
@@ -57,7 +62,9 @@ class SandboxGateway:
         try:
             async with (
                 asyncio.timeout(LOOKUP_TIMEOUT_SECONDS),
-                self._session.get(f"{self._base_url}/v1/operations/{key_of(operation)}") as reply,
+                self._session.get(
+                    f"{self._base_url}/v1/operations/{key_of(operation)}", allow_redirects=False
+                ) as reply,
             ):
                 return recorded_outcome(reply.status, await _read(reply))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -83,4 +90,5 @@ async def _read(reply: aiohttp.ClientResponse) -> bytes:
 
 def _retry_after(reply: aiohttp.ClientResponse) -> timedelta | None:
     seconds = reply.headers.get("Retry-After", "")
-    return timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
+    # Nine digits are 31 years: enough to be capped, and short enough for a timedelta.
+    return min(timedelta(seconds=int(seconds[:9])), RETRY_AFTER_MAX) if seconds.isdecimal() else None

@@ -1,22 +1,26 @@
 """The sandbox's wire format: operations out, outcomes in. Pure."""
 
-from typing import Annotated, Any, Final, assert_never
+from typing import Annotated, Any, Final, Literal, assert_never
 
 from pydantic import BaseModel, Field, ValidationError
 
 from gateways.port import NotExecuted, OutcomeUnknown
+from payments.money import Amount, Currency
 from payments.operations import Authorize, Capture, Declined, Executed, Operation, Outcome, Refund, Void
 
+# Something was done under this key, with another body: the look-up tells what.
+_KEY_REUSED: Final = "idempotency_key_reused"
+_NO_SUCH_OPERATION: Final = "operation_not_found"
 # Refused unread: our credentials, our rate. Nothing happened, and the same request may go through later.
 _NOT_EXECUTED: Final = frozenset({401, 403, 429})
 
 
 class _Answer(BaseModel):
     id: Annotated[str, Field(min_length=1)]
-    status: str
+    status: Literal["succeeded"]
     payment_id: str
-    amount: Annotated[int, Field(strict=True)]
-    currency: str
+    amount: Amount
+    currency: Currency
 
 
 class _Error(BaseModel):
@@ -58,6 +62,8 @@ def outcome_of(status: int, body: bytes) -> Outcome:
             )
         if status in {400, 402}:
             error = _Refusal.model_validate_json(body).error
+            if error.code == _KEY_REUSED:
+                raise OutcomeUnknown("the processor knows the key from a request with another body")
             return Declined(code=error.code, message=error.message)
     except ValidationError as error:
         raise OutcomeUnknown(f"the processor answered {status} with a body that can't be read") from error
@@ -69,11 +75,14 @@ def outcome_of(status: int, body: bytes) -> Outcome:
 
 def recorded_outcome(status: int, body: bytes) -> Outcome | None:
     """What an HTTP answer to a look-up means. Raises `OutcomeUnknown` when the record can't be read."""
-    if status == 404:
-        return None
-    if status != 200:
+    if status not in {200, 404}:
         raise OutcomeUnknown(f"the processor answered the look-up with {status}")
     try:
+        if status == 404:
+            # Not any 404: that of a proxy or of a wrong URL says nothing about the operation.
+            if _Refusal.model_validate_json(body).error.code == _NO_SUCH_OPERATION:
+                return None
+            raise OutcomeUnknown("the processor answered the look-up with a 404 that is not about the operation")
         if _Status.model_validate_json(body).status == "declined":
             error = _Refusal.model_validate_json(body).error
             return Declined(code=error.code, message=error.message)

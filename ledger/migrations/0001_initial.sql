@@ -137,9 +137,11 @@ CREATE TRIGGER never_forgotten_truncate BEFORE TRUNCATE ON payments EXECUTE FUNC
 -- What was asked, who asked first and what was answered stay as they were written.
 CREATE FUNCTION keep_what_was_said() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (NEW.id, NEW.fingerprint, NEW.request, NEW.amount, NEW.currency, NEW.first_run, NEW.created_at)
+    IF (NEW.id, NEW.fingerprint, NEW.request, NEW.amount, NEW.currency, NEW.customer, NEW.order_id, NEW.processor,
+        NEW.first_run, NEW.created_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.fingerprint, OLD.request, OLD.amount, OLD.currency, OLD.first_run, OLD.created_at)
+       (OLD.id, OLD.fingerprint, OLD.request, OLD.amount, OLD.currency, OLD.customer, OLD.order_id, OLD.processor,
+        OLD.first_run, OLD.created_at)
        OR (OLD.answer IS NOT NULL AND NEW.answer IS DISTINCT FROM OLD.answer) THEN
         RAISE EXCEPTION 'the request and the answer of payment % are fixed', OLD.id
             USING ERRCODE = 'restrict_violation', CONSTRAINT = 'request_and_answer_are_fixed';
@@ -150,16 +152,30 @@ CREATE TRIGGER request_and_answer_are_fixed BEFORE UPDATE ON payments
     FOR EACH ROW EXECUTE FUNCTION keep_what_was_said();
 
 CREATE FUNCTION refuse_closed_account() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    closed text;
 BEGIN
-    IF EXISTS (SELECT FROM accounts
-               WHERE name IN (NEW.debit_account, NEW.credit_account) AND currency = NEW.currency
-                 AND closed_at IS NOT NULL) THEN
-        RAISE EXCEPTION 'account % or % is closed for %', NEW.debit_account, NEW.credit_account, NEW.currency
+    SELECT string_agg(name, ', ') INTO closed FROM accounts
+        WHERE name IN (NEW.debit_account, NEW.credit_account) AND currency = NEW.currency AND closed_at IS NOT NULL;
+    IF closed IS NOT NULL THEN
+        RAISE EXCEPTION 'the account % is closed for %', closed, NEW.currency
             USING ERRCODE = 'check_violation', CONSTRAINT = 'account_is_open';
     END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER account_is_open BEFORE INSERT ON postings FOR EACH ROW EXECUTE FUNCTION refuse_closed_account();
+
+-- An event without a posting would be money that moved and stands in no account.
+CREATE FUNCTION check_has_posting() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM postings WHERE transaction = NEW.sequence) THEN
+        RAISE EXCEPTION 'transaction % has no posting', NEW.operation_key
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'transaction_has_a_posting';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER transaction_has_a_posting AFTER INSERT ON ledger_transactions
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_has_posting();
 
 -- The row's amounts and the journal can't part: checked when the transaction commits, whichever of them it touched.
 CREATE FUNCTION check_amounts_posted() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -186,8 +202,12 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-CREATE CONSTRAINT TRIGGER amounts_are_posted AFTER INSERT OR UPDATE OF amount_captured, amount_refunded ON payments
+CREATE CONSTRAINT TRIGGER amounts_are_posted_at_first AFTER INSERT ON payments
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    WHEN (NEW.amount_captured > 0 OR NEW.amount_refunded > 0) EXECUTE FUNCTION check_amounts_posted();
+    WHEN (NEW.amount_captured <> 0 OR NEW.amount_refunded <> 0) EXECUTE FUNCTION check_amounts_posted();
+CREATE CONSTRAINT TRIGGER amounts_are_posted AFTER UPDATE OF amount_captured, amount_refunded ON payments
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN ((NEW.amount_captured, NEW.amount_refunded) IS DISTINCT FROM (OLD.amount_captured, OLD.amount_refunded))
+    EXECUTE FUNCTION check_amounts_posted();
 CREATE CONSTRAINT TRIGGER amounts_are_posted AFTER INSERT ON postings
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_amounts_posted();

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from paysaga.dev.errors import DevStackError, ProcessFailed
 from paysaga.dev.tether import CANNOT_EXECUTE
 
@@ -132,6 +134,8 @@ class Server:
     """A process that is ready when it answers. Subclasses say how to start it and how to ask."""
 
     name: str
+    # Where it must listen to be ready; None for one that doesn't.
+    port: int | None = None
     # Signals differ: PostgreSQL's "fast" stop is SIGINT; Python servers and Temporal drain on SIGTERM.
     stop_signal = signal.SIGTERM
     stop_seconds = 10.0
@@ -191,12 +195,22 @@ class Server:
 
     async def _until_ready(self, child: Child) -> None:
         deadline = time.monotonic() + self.ready_seconds
-        while not await self._answers():
+        while not (await self._answers() and self._listens(child)):
             if child.exit_code is not None:
                 raise self._failed(f"{self.name} ended while starting ({describe_exit(child.exit_code)})")
             if time.monotonic() > deadline:
                 raise self._failed(f"{self.name} did not answer within {self.ready_seconds:.0f} seconds")
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _listens(self, child: Child) -> bool:
+        """Whether it is our process that answers, and not one of somebody else's who took the port meanwhile."""
+        if self.port is None:
+            return True
+        try:
+            connections = psutil.Process(child.pid).net_connections("tcp")
+        except psutil.Error:
+            return False
+        return any(c.status == psutil.CONN_LISTEN and c.laddr.port == self.port for c in connections)
 
     def _failed(self, message: str) -> DevStackError:
         if self.child.exit_code == CANNOT_EXECUTE:

@@ -122,9 +122,11 @@ async def test_temporal_that_hangs_is_unavailable_and_the_key_pays_once_afterwar
     key = new_key("frozen")
     await broken.pay(new_key())
     async with frozen(broken.servers.temporal):
-        await assert_unavailable(broken.pay(key, wait=30), "temporal_unavailable")
-        await assert_unavailable(broken.http.get(f"/v1/payments/{key}"), "temporal_unavailable")
-        await assert_not_ready(broken, temporal="unavailable")
+        await asyncio.gather(
+            assert_unavailable(broken.pay(key, wait=30), "temporal_unavailable"),
+            assert_unavailable(broken.http.get(f"/v1/payments/{key}"), "temporal_unavailable"),
+            assert_not_ready(broken, temporal="unavailable"),
+        )
     await assert_pays_once(broken, key)
 
 

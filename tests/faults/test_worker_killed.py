@@ -57,8 +57,7 @@ async def payments(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[t
         await exits.enter_async_context(running(api, worker))
         stack = Stack(servers, worker, api)
         exits.push_async_callback(stack.close)
-        async with stack.database() as db:
-            await db.execute("INSERT INTO accounts VALUES ('sales', $1, now())", CLOSED_CURRENCY)
+        await stack.close_account(CLOSED_CURRENCY)
         keys = {case: new_key(f"crash-{case}") for case, _ in CASES}
         keeper = asyncio.create_task(worker.keep_running())
         await asyncio.gather(*(_start(stack, case, key) for case, key in keys.items()))

@@ -1,0 +1,115 @@
+"""A ledger whose database is away says so, writes nothing, and goes on when it is back."""
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import timedelta
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from ledger.migrate import migrate
+from ledger.port import Ledger, LedgerUnavailable
+from ledger.postgres import PostgresLedger, open_pool
+from paysaga.dev.ports import HOST, free_port
+from paysaga.dev.postgres import EmbeddedPostgres
+from tests.contract.ledger_words import RELEASE, Books, a_claim, sale, succeeded
+
+Call = Callable[[Ledger, str], Awaitable[object]]
+
+CALLS: dict[str, Call] = {
+    "claim": lambda ledger, key: ledger.claim(a_claim(key)),
+    "find": lambda ledger, key: ledger.find(key),
+    "mark_unknown": lambda ledger, key: ledger.mark_unknown(key, "capture", timedelta(seconds=1)),
+    "begin_undoing": lambda ledger, key: ledger.begin_undoing(key, RELEASE),
+    "decide": lambda ledger, key: ledger.decide(succeeded(key)),
+}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("outage"), free_port())
+    await server.start()
+    connection = await asyncpg.connect(server.dsn)
+    await migrate(connection)
+    await connection.close()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture
+async def books(postgres: EmbeddedPostgres) -> AsyncGenerator[Books]:
+    pool = await open_pool(postgres.dsn, 5)
+    yield Books(PostgresLedger(pool), pool)
+    await pool.close()
+
+
+def test_every_method_of_the_port_is_tried_here() -> None:
+    assert set(CALLS) == {name for name in vars(Ledger) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+async def test_call_is_unavailable_when_nobody_listens(call: Call) -> None:
+    pool = await open_pool(f"postgresql://nobody:x@{HOST}:{free_port()}/paysaga", 2)
+    begin = time.monotonic()
+    with pytest.raises(LedgerUnavailable):
+        await call(PostgresLedger(pool), "a-key")
+    assert time.monotonic() - begin < 3
+    await pool.close()
+
+
+async def test_call_is_unavailable_when_the_database_does_not_exist(postgres: EmbeddedPostgres) -> None:
+    pool = await open_pool(postgres.dsn.removesuffix("paysaga") + "elsewhere", 2)
+    with pytest.raises(LedgerUnavailable):
+        await PostgresLedger(pool).find("a-key")
+    await pool.close()
+
+
+async def test_every_call_is_unavailable_while_postgres_is_killed_and_goes_on_afterwards(
+    postgres: EmbeddedPostgres, books: Books
+) -> None:
+    key, before = await books.claimed(), await books.claimed()
+    await books.ledger.decide(succeeded(before))
+    await postgres.kill()
+    for call in CALLS.values():
+        with pytest.raises(LedgerUnavailable):
+            await call(books.ledger, key)
+    await postgres.start()
+    record = await books.found(key)
+    assert (record.answer, record.undoing, record.payment.outcome_unknown) == (None, None, None)
+    await books.ledger.decide(succeeded(key))
+    assert await books.posted(key) == [sale()]
+    assert await books.posted(before) == [sale()]
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+async def test_first_call_after_postgres_closed_every_connection_succeeds(
+    postgres: EmbeddedPostgres, books: Books, call: Call
+) -> None:
+    """A restart leaves the pool with connections that are dead and don't know it."""
+    key = await books.claimed()
+    held = [await books.pool.acquire() for _ in range(5)]
+    backends = [await connection.fetchval("SELECT pg_backend_pid()") for connection in held]
+    for connection in held:
+        await books.pool.release(connection)
+    killer = await asyncpg.connect(postgres.dsn)
+    for backend in backends:
+        await killer.execute("SELECT pg_terminate_backend($1)", backend)
+    await killer.close()
+    await call(books.ledger, key)
+    assert (await books.found(key)).payment.id == key
+
+
+async def test_decision_that_waits_for_a_lock_too_long_is_unavailable_and_writes_nothing(
+    postgres: EmbeddedPostgres, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.postgres.STATEMENT_TIMEOUT_SECONDS", 0.5)
+    hasty = await open_pool(postgres.dsn, 1)
+    key = await books.claimed()
+    async with books.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", key)
+        with pytest.raises(LedgerUnavailable):
+            await PostgresLedger(hasty).decide(succeeded(key))
+    await hasty.close()
+    assert (await books.found(key)).answer is None
+    assert await books.transactions(key) == 0

@@ -1,0 +1,115 @@
+"""Migrations are applied once, whoever starts them and how often, and never half."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from ledger import migrate as module
+from ledger.migrate import MigrationChanged, digest, migrate, migrations
+from tests.harness import Servers
+
+
+@pytest_asyncio.fixture
+async def dsn(servers: Servers) -> AsyncGenerator[str]:
+    """An empty database."""
+    name = f"empty_{secrets.token_hex(4)}"
+    admin = await asyncpg.connect(servers.postgres.admin_dsn)
+    await admin.execute(f"CREATE DATABASE {name}")
+    yield servers.postgres.admin_dsn.rpartition("/")[0] + f"/{name}"
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncGenerator[Any]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def run(dsn: str) -> list[str]:
+    async with connected(dsn) as connection:
+        return await migrate(connection)
+
+
+async def applied(dsn: str) -> dict[str, str]:
+    async with connected(dsn) as connection:
+        return dict(await connection.fetch("SELECT name, sha256 FROM schema_migrations"))
+
+
+async def tables(dsn: str) -> set[str]:
+    async with connected(dsn) as connection:
+        return {row[0] for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+
+def known(monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> None:
+    monkeypatch.setattr(module, "migrations", lambda: files)
+
+
+async def test_four_runners_at_once_apply_each_migration_once(dsn: str) -> None:
+    results = await asyncio.gather(*(run(dsn) for _ in range(4)))
+    assert sorted(results, key=len) == [[], [], [], list(migrations())]
+    assert await applied(dsn) == {name: digest(sql) for name, sql in migrations().items()}
+    assert await tables(dsn) >= {"payments", "ledger_transactions", "postings", "accounts"}
+
+
+async def test_running_again_applies_nothing(dsn: str) -> None:
+    await run(dsn)
+    before = await applied(dsn)
+    assert await run(dsn) == []
+    assert await applied(dsn) == before
+
+
+async def test_new_migration_is_applied_after_the_old_ones(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = {"0001_a.sql": "CREATE TABLE a (n int)"}
+    known(monkeypatch, first)
+    await run(dsn)
+    known(monkeypatch, first | {"0002_b.sql": "ALTER TABLE a RENAME TO b", "0003_c.sql": "CREATE TABLE c ()"})
+    assert await run(dsn) == ["0002_b.sql", "0003_c.sql"]
+    assert await tables(dsn) == {"b", "c", "schema_migrations"}
+
+
+@pytest.mark.parametrize("now", [{"0001_a.sql": "CREATE TABLE a (n bigint)"}, {}])
+async def test_migration_that_was_edited_or_removed_after_it_was_applied_is_refused(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, now: dict[str, str]
+) -> None:
+    known(monkeypatch, {"0001_a.sql": "CREATE TABLE a (n int)"})
+    await run(dsn)
+    known(monkeypatch, now | {"0002_b.sql": "CREATE TABLE b ()"})
+    with pytest.raises(MigrationChanged, match=r"0001_a\.sql"):
+        await run(dsn)
+    assert await tables(dsn) == {"a", "schema_migrations"}
+
+
+async def test_failing_migration_leaves_nothing_half_done_and_can_be_mended(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {"0001_a.sql": "CREATE TABLE a (n int)"}
+    known(monkeypatch, first | {"0002_b.sql": "CREATE TABLE b (n int); INSERT INTO b VALUES (1); SELECT 1 / 0;"})
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await run(dsn)
+    assert await tables(dsn) == {"a", "schema_migrations"}
+    assert await applied(dsn) == {"0001_a.sql": digest(first["0001_a.sql"])}
+    known(monkeypatch, first | {"0002_b.sql": "CREATE TABLE b (n int)"})
+    assert await run(dsn) == ["0002_b.sql"]
+
+
+async def test_failing_migration_does_not_keep_others_waiting(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, {"0001_a.sql": "SELECT 1 / 0"})
+    async with connected(dsn) as connection, asyncio.timeout(5):
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await migrate(connection)
+        known(monkeypatch, {"0001_a.sql": "CREATE TABLE a ()"})
+        assert await run(dsn) == ["0001_a.sql"]
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    assert [name[:5] for name in migrations()] == [f"{n:04}_" for n in range(1, len(migrations()) + 1)]

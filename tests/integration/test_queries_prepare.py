@@ -1,0 +1,47 @@
+"""Every statement is one that PostgreSQL understands with our schema, and one that the code sends."""
+
+import re
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+import ledger
+from ledger.queries import QUERIES
+from tests.harness import Servers
+
+LEDGER = Path(str(ledger.__file__)).parent
+CODE = "\n".join(file.read_text(encoding="utf-8") for file in LEDGER.glob("*.py"))
+
+
+@pytest_asyncio.fixture
+async def db(servers: Servers) -> AsyncGenerator[Any]:
+    connection = await asyncpg.connect(servers.postgres.dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_statement_can_be_prepared(db: Any, name: str) -> None:
+    numbers = {int(number) for number in re.findall(r"\$(\d+)", QUERIES[name])}
+    statement = await db.prepare(QUERIES[name])
+    assert len(statement.get_parameters()) == len(numbers) == max(numbers, default=0)
+
+
+def test_statements_are_exactly_those_that_the_code_names() -> None:
+    assert set(re.findall(r"QUERIES\[\"(\w+)\"\]", CODE)) == set(QUERIES)
+
+
+def test_no_statement_hides_behind_another() -> None:
+    """One that lacks its name line would be sent with the one before it."""
+    words = re.compile(r"^(INSERT|UPDATE|SELECT|DELETE)\b", re.MULTILINE)
+    assert {name for name, sql in QUERIES.items() if len(words.findall(sql)) != 1} == set()
+
+
+def test_statement_without_where_never_changes_a_row() -> None:
+    changing = {name: sql for name, sql in QUERIES.items() if re.search(r"^(UPDATE|DELETE)", sql, re.MULTILINE)}
+    assert changing
+    assert [name for name, sql in changing.items() if "WHERE id = $1 AND answer IS NULL" not in sql] == []

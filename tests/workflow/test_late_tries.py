@@ -1,0 +1,86 @@
+"""A try that was thought lost comes back late: it finds the payment decided, or being undone, and changes nothing."""
+
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from temporalio.testing import ActivityEnvironment
+
+from activities.payment import PaymentActivities
+from gateways.sandbox.gateway import open_sandbox_gateway
+from ledger.port import LedgerRefused
+from ledger.postgres import PostgresLedger, open_pool
+from payments.endings import not_recordable
+from payments.messages import Charged, Held, Reserve, Undo
+from payments.operations import Executed
+from payments.request import PaymentRequest
+from tests.harness import Servers, Stack, a_request, new_key
+
+
+class Steps:
+    """The activities of one payment, run by hand and in any order."""
+
+    def __init__(self, activities: PaymentActivities) -> None:
+        self.activities = activities
+        self.environment = ActivityEnvironment()
+
+    async def run(self, name: str, argument: Any) -> Any:
+        return await self.environment.run(getattr(self.activities, name), argument)
+
+
+@pytest_asyncio.fixture
+async def steps(servers: Servers) -> Any:
+    pool = await open_pool(servers.postgres.dsn, 2)
+    async with open_sandbox_gateway(servers.sandbox.url, timeout_seconds=5, key_window=timedelta(days=1)) as gateway:
+        yield Steps(PaymentActivities(gateway, PostgresLedger(pool)))
+    await pool.close()
+
+
+async def charged(steps: Steps, key: str) -> Charged:
+    request = PaymentRequest.model_validate(a_request())
+    held = cast("Held", await steps.run("reserve", Reserve(payment_id=key, request=request, first_run="first")))
+    return Charged(held=held, charge=cast("Executed", await steps.run("charge", held)))
+
+
+async def test_payment_that_a_late_try_recorded_is_not_refunded(steps: Steps, stack: Stack) -> None:
+    key = new_key()
+    done = await charged(steps, key)
+    await steps.run("record", done)
+    payment = await steps.run("undo_charge", Undo(held=done.held, ending=not_recordable("thought lost")))
+    assert payment.status == "succeeded"
+    payment = await steps.run("release", Undo(held=done.held, ending=not_recordable("thought lost")))
+    assert payment.status == "succeeded"
+    assert await stack.journal_operations(key) == ["authorize", "capture"]
+    await stack.assert_books_agree(key)
+
+
+async def test_late_try_to_record_is_refused_once_the_undoing_has_begun(steps: Steps, stack: Stack) -> None:
+    key = new_key()
+    done = await charged(steps, key)
+    ledger = steps.activities._ledger  # pyright: ignore[reportPrivateUsage]
+    await ledger.begin_undoing(key, not_recordable("refused"))
+    with pytest.raises(Exception, match="undone_never_succeeds") as refusal:
+        await steps.run("record", done)
+    assert not isinstance(refusal.value, LedgerRefused)
+    payment = await steps.run("undo_charge", Undo(held=done.held, ending=not_recordable("refused")))
+    assert (payment.status, payment.amount_refunded) == ("failed", 4990)
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    await stack.assert_books_agree(key)
+
+
+async def test_every_step_repeated_after_the_end_moves_nothing(steps: Steps, stack: Stack) -> None:
+    key = new_key()
+    done = await charged(steps, key)
+    first = await steps.run("record", done)
+    again = await charged_again(steps, key, done)
+    assert again == first
+    assert len(await stack.journal(key)) == 2
+    await stack.assert_books_agree(key)
+
+
+async def charged_again(steps: Steps, key: str, done: Charged) -> Any:
+    decided = await steps.run("reserve", Reserve(payment_id=key, request=done.held.request, first_run="another"))
+    assert decided.payment.status == "succeeded"
+    await steps.run("charge", done.held)
+    return await steps.run("record", done)
