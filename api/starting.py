@@ -33,7 +33,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Most payments are decided by then. One that isn't costs a look whether Temporal is there at all: an outage must be
 # told within three seconds, however long the caller is willing to wait.
-PROBE_AFTER_SECONDS: Final = 1.2
+PROBE_AFTER_SECONDS: Final = 1.0
 # Reading one row takes milliseconds. A database that hangs must be told within the three seconds, too.
 LEDGER_SECONDS: Final = 2.0
 

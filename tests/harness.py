@@ -111,6 +111,12 @@ class Stack:
         more = {"Idempotency-Key": key} | ({"Prefer": f"wait={wait}"} if wait is not None else {}) | (headers or {})
         return await self.http.post("/v1/payments", json=a_request(**fields), headers=more)
 
+    async def pay_persistently(self, key: str, **more: Any) -> httpx2.Response:
+        """As clients should: a 503 says nothing, and is followed by the same request with the same key."""
+        while (reply := await self.pay(key, **more)).status_code == 503:
+            await asyncio.sleep(float(reply.headers["Retry-After"]))
+        return reply
+
     async def get(self, key: str) -> dict[str, Any]:
         reply = await self.http.get(f"/v1/payments/{key}")
         assert reply.status_code == 200, reply.text

@@ -52,7 +52,7 @@ async def faulty(stack: Stack) -> Faulty:
     for (operation, fault), key in keys.items():
         await stack.fault(fault, payment_id=key, operation=operation)
     replies = await asyncio.gather(
-        *(stack.pay(key, wait=50, **PATHS[operation][0]) for (operation, _), key in keys.items())
+        *(stack.pay_persistently(key, wait=50, **PATHS[operation][0]) for (operation, _), key in keys.items())
     )
     return Faulty(stack, keys, dict(zip(keys, replies, strict=True)))
 

@@ -23,7 +23,7 @@ async def payments_under_way(stack: Stack, operation: str) -> list[str]:
     keys = [new_key(f"restart-{operation}") for _ in range(PAYMENTS)]
     for number, key in enumerate(keys):
         await stack.fault("slow", payment_id=key, operation=operation, seconds=0.3 * number)
-    replies = await asyncio.gather(*(stack.pay(key, wait=0) for key in keys))
+    replies = await asyncio.gather(*(stack.pay_persistently(key, wait=0) for key in keys))
     assert {reply.status_code for reply in replies} == {202}
     await asyncio.sleep(0.7)
     return keys

@@ -74,7 +74,7 @@ async def _start(stack: Stack, case: str, key: str) -> None:
         fields = {"payment_method": "pm_sandbox_captureDeclined"}
     if case.startswith("undone"):
         fields = {"currency": CLOSED_CURRENCY}
-    reply = await stack.pay(key, wait=1, **fields)
+    reply = await stack.pay_persistently(key, wait=1, **fields)
     assert reply.status_code in {201, 202}, reply.text
 
 

@@ -52,3 +52,12 @@ def test_no_move_leads_out_of_an_end(end: PaymentStatus) -> None:
 def test_moves_are_those_of_the_table_and_no_others() -> None:
     moves = {(old, new) for old, new in product(PaymentStatus, repeat=2) if can_move(old, new)}
     assert moves == {(old, new) for old, targets in TRANSITIONS.items() for new in targets}
+
+
+def test_diagram_in_the_architecture_shows_exactly_the_moves_of_the_table() -> None:
+    text = (Path(__file__).parents[2] / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    diagram = text.split("stateDiagram-v2", 1)[1].split("```", 1)[0]
+    drawn = {tuple(arrow) for arrow in re.findall(r"(\w+|\[\*\]) --> (\w+|\[\*\])", diagram)}
+    moves = {(str(old), str(new)) for old, news in TRANSITIONS.items() for new in news}
+    ends = {(str(new), "[*]") for news in TRANSITIONS.values() for new in news if new not in TRANSITIONS}
+    assert drawn == moves | ends | {("[*]", "processing")}
