@@ -13,7 +13,7 @@ install: .venv/.installed ## make .venv from requirements.lock (every file check
 
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "paysaga needs Python >= 3.11; say which: make PYTHON=/path/to/python3.11 ...")'
-	@echo "Installing into .venv (about 400 MB, PostgreSQL and Temporal included) ..."
+	@echo "Installing into .venv (about 650 MB, PostgreSQL and Temporal included) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || { awk '/^[^ ]/ {on = /^uv==/} on' requirements.lock > .venv/uv.lock.txt \
 	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock.txt; }

@@ -71,7 +71,7 @@ def dev(
 
 @app.command()
 def demo(data_dir: DataDirOption = Path(".paysaga")) -> None:
-    """Show on a running stack how payments survive failures."""
+    """Show how payments survive failures, on a running stack or one that it starts."""
     from paysaga import demo as show
 
     raise typer.Exit(show.main(data_dir))
@@ -101,7 +101,7 @@ def worker() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database's tables up to date. Safe to repeat, and while others run it."""
+    """Bring the database's tables and Temporal's search attributes up to date. Safe to repeat."""
     settings = _settings({})
     from paysaga import migrate as service
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from pydantic import ValidationError
 
 from ledger.port import Decision, LedgerRefused
 from ledger.postgres import PostgresLedger, open_pool
@@ -195,6 +196,26 @@ async def test_success_without_a_charge_is_refused(books: Books) -> None:
     with pytest.raises(LedgerRefused):
         await books.ledger.decide(succeeded(key).model_copy(update={"movements": ()}))
     assert (await books.found(key)).answer is None
+
+
+async def test_move_that_is_not_in_the_table_is_refused(books: Books) -> None:
+    key = await books.claimed()
+    with pytest.raises(LedgerRefused) as error:
+        await books.ledger.decide(declined(key).model_copy(update={"status": PaymentStatus.EXPIRED}))
+    assert error.value.rule == "state_machine"
+    assert (await books.found(key)).answer is None
+
+
+async def test_changing_what_was_read_changes_nothing_in_the_books(books: Books) -> None:
+    key = await books.claimed(metadata={"note": "as it was"})
+    before = (await books.found(key)).model_dump_json()
+    read = await books.found(key)
+    with pytest.raises(ValidationError, match="frozen"):
+        read.payment.status = PaymentStatus.SUCCEEDED
+    with pytest.raises(ValidationError, match="frozen"):
+        read.payment.amount = 1
+    read.payment.metadata["note"] = "hacked"
+    assert (await books.found(key)).model_dump_json() == before
 
 
 async def test_payment_that_was_never_claimed_cannot_be_decided(books: Books) -> None:

@@ -45,3 +45,14 @@ def test_statement_without_where_never_changes_a_row() -> None:
     changing = {name: sql for name, sql in QUERIES.items() if re.search(r"^(UPDATE|DELETE)", sql, re.MULTILINE)}
     assert changing
     assert [name for name, sql in changing.items() if "WHERE id = $1 AND answer IS NULL" not in sql] == []
+
+
+@pytest.mark.parametrize("name", [name for name, sql in QUERIES.items() if "WHERE" in sql])
+async def test_statement_finds_its_rows_by_an_index(db: Any, name: str) -> None:
+    """Planned for any parameters. Where there is no index for it, PostgreSQL reads the table even if told not to."""
+    await db.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
+    await db.execute(f"PREPARE planned AS {QUERIES[name]}")
+    nothing = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", QUERIES[name]))))
+    plan = "\n".join(row[0] for row in await db.fetch(f"EXPLAIN EXECUTE planned ({nothing})"))
+    assert "Index Scan" in plan, plan
+    assert "Seq Scan" not in plan, plan

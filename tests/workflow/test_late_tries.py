@@ -84,3 +84,15 @@ async def charged_again(steps: Steps, key: str, done: Charged) -> Any:
     assert decided.payment.status == "succeeded"
     await steps.run("charge", done.held)
     return await steps.run("record", done)
+
+
+async def test_undoing_repeated_after_the_payment_failed_pays_nothing_out(steps: Steps, stack: Stack) -> None:
+    key = new_key()
+    done = await charged(steps, key)
+    undo = Undo(held=done.held, ending=not_recordable("refused"))
+    first = await steps.run("undo_charge", undo)
+    assert (first.status, first.amount_refunded, first.amount_refundable) == ("failed", 4990, 0)
+    for step, argument in (("undo_charge", undo), ("release", undo), ("record", done)):
+        assert await steps.run(step, argument) == first
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    await stack.assert_books_agree(key)
