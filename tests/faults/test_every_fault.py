@@ -68,6 +68,11 @@ async def test_payment_ends_as_without_the_fault(faulty: Faulty, operation: str,
     await faulty.stack.assert_books_agree(key)
 
 
+async def test_every_fault_has_struck(faulty: Faulty) -> None:
+    left = (await faulty.stack.processor.get("/faults")).json()["data"]
+    assert not {fault["payment_id"] for fault in left} & set(faulty.keys.values())
+
+
 async def test_hold_of_another_amount_is_released_and_nothing_charged(stack: Stack) -> None:
     key = new_key()
     await stack.fault("wrong_amount", payment_id=key, operation="authorize")

@@ -15,7 +15,8 @@ CURRENCY = "SZL"
 # One statement, so one moment: what the payments say, what the journal says, and how many are decided.
 _BOOKS = """
     SELECT (SELECT coalesce(sum(amount_captured), 0) FROM payments WHERE currency = $1) AS payments,
-           (SELECT coalesce(sum(balance), 0) FROM balances WHERE currency = $1 AND account LIKE 'processor%') AS journal,
+           (SELECT coalesce(sum(balance), 0) FROM balances
+               WHERE currency = $1 AND account LIKE 'processor%') AS journal,
            (SELECT count(*) FROM payments WHERE currency = $1 AND answer IS NOT NULL) AS decided
 """
 
