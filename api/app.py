@@ -4,6 +4,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,6 +14,7 @@ from api.services import Services
 from payments.cards import holds_card_number
 from payments.request import PaymentRequest
 
+VERSION: Final = "0.1.0"
 _DESCRIPTION: Final = """
 A payment is charged exactly once or not at all, and everybody can see which.
 
@@ -25,7 +27,9 @@ payment.
 def create_app(services: Services) -> FastAPI:
     """The API over these services."""
     # Without redirects: an address with a slash too many is unknown, not a reason to send a payment twice.
-    app = FastAPI(title="paysaga", version="0.1.0", description=_DESCRIPTION, redoc_url=None, redirect_slashes=False)
+    app = FastAPIOffline(
+        title="paysaga", version="0.1.0", description=_DESCRIPTION, redoc_url=None, redirect_slashes=False
+    )
     app.state.services = services
     app.include_router(payments.router)
     app.include_router(health.router)

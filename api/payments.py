@@ -1,11 +1,12 @@
 """`/v1/payments`."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from api import describing
 from api.problems import Code, ProblemError, problem_response, responses
 from api.reading import body_of, idempotency_key, wait_seconds
 from api.services import Services, authenticated, services_of
@@ -19,69 +20,13 @@ router = APIRouter(prefix="/v1/payments", tags=["payments"], dependencies=[Depen
 # How soon it makes sense to GET a payment that is not decided.
 POLL_AFTER_SECONDS: Final = 1
 
-_CREATE_DOCS: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/PaymentRequest"},
-                "examples": {
-                    "card": {
-                        "summary": "EUR 49.90 by card",
-                        "value": {
-                            "amount": 4990,
-                            "currency": "EUR",
-                            "payment_method": "pm_card_visa",
-                            "customer": "cus_42",
-                            "order_id": "order-1001",
-                        },
-                    },
-                    "paypal": {
-                        "summary": "JPY 500 by PayPal (no decimals in JPY)",
-                        "value": {"amount": 500, "currency": "JPY", "payment_method": "pm_paypal"},
-                    },
-                },
-            }
-        },
-    },
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "description": "Chosen by the client once for this payment; it becomes the payment's id. A retry sends the "
-            "same key and body and gets the first answer, for ever. No personal data in it.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^/\\?#%]+$"},
-            "example": "order-1001-try-1",
-        },
-        {
-            "name": "Prefer",
-            "in": "header",
-            "description": "`wait=N`: wait up to N seconds for the decision (default 10, at most 60). `respond-async`: "
-            "don't wait.",
-            "schema": {"type": "string"},
-            "example": "wait=5",
-        },
-    ],
-}
-_HEADERS: Final = {
-    "Location": {"description": "Where the payment is", "schema": {"type": "string"}},
-    "Idempotent-Replayed": {
-        "description": "`true` when this is the answer to an earlier request with this key",
-        "schema": {"type": "string"},
-    },
-}
-
 
 @router.post(
     "",
     status_code=201,
     response_model=Payment,
-    openapi_extra=_CREATE_DOCS,
-    responses={
-        201: {"description": "Decided: `succeeded`, `declined`, `failed` or `canceled`", "headers": _HEADERS},
-        202: {"description": "Not decided yet: GET its Location", "model": Payment, "headers": _HEADERS},
-    }
+    openapi_extra=describing.CREATE_PAYMENT,
+    responses=describing.CREATED
     | responses(
         Code.IDEMPOTENCY_KEY_MISSING,
         Code.IDEMPOTENCY_KEY_INVALID,

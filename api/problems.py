@@ -1,7 +1,6 @@
 """Every error that a caller can get, as RFC 9457 problem details (https://www.rfc-editor.org/rfc/rfc9457)."""
 
 from enum import StrEnum
-from http import HTTPStatus
 from typing import Any, Final, cast
 
 import structlog
@@ -75,7 +74,7 @@ class Problem(BaseModel):
     """The body of every error."""
 
     type: str = Field(examples=["urn:paysaga:problem:validation_failed"])
-    title: str = Field(examples=["Unprocessable Content"])
+    title: str = Field(examples=["Validation failed"])
     status: int = Field(examples=[422])
     detail: str = Field(description="What happened, and what to do next")
     instance: str = Field(examples=["/v1/payments"])
@@ -119,20 +118,25 @@ def database_unavailable() -> ProblemError:
     )
 
 
+def _problem(code: Code, detail: str, instance: str, errors: list[FieldError] | None) -> Problem:
+    return Problem(
+        type=f"urn:paysaga:problem:{code}",
+        title=code.value.replace("_", " ").capitalize(),
+        status=_STATUS[code],
+        detail=detail,
+        instance=instance,
+        code=code,
+        retryable=code in _RETRYABLE,
+        errors=errors,
+    )
+
+
 def problem_response(request: Request, problem: ProblemError) -> JSONResponse:
     """The error as the caller sees it."""
     status = _STATUS[problem.code]
     path: str = request.scope["path"]
-    body = Problem(
-        type=f"urn:paysaga:problem:{problem.code}",
-        title=HTTPStatus(status).phrase,
-        status=status,
-        detail=problem.detail,
-        instance="/" if holds_card_number(path) else request.scope["raw_path"].decode("ascii", "replace"),
-        code=problem.code,
-        retryable=problem.code in _RETRYABLE,
-        errors=problem.errors,
-    )
+    instance = "/" if holds_card_number(path) else request.scope["raw_path"].decode("ascii", "replace")
+    body = _problem(problem.code, problem.detail, instance, problem.errors)
     headers = dict(problem.headers)
     if status == 503:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
@@ -196,12 +200,25 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of these errors."""
-    statuses = sorted({_STATUS[code] for code in codes})
-    return {
-        status: {
-            "description": " or ".join(f"`{code}`" for code in codes if _STATUS[code] == status),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    """The OpenAPI description of these errors, with one example for each code."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({_STATUS[code] for code in codes}):
+        these = [code for code in codes if _STATUS[code] == status]
+        examples = {code.value: {"value": _example(code)} for code in these}
+        schema = {"$ref": "#/components/schemas/Problem"}
+        described[status] = {
+            "description": " or ".join(f"`{code}`" for code in these),
+            "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
         }
-        for status in statuses
-    }
+    return described
+
+
+def _example(code: Code) -> dict[str, Any]:
+    detail = "What happened, and what to do next."
+    return _problem(code, detail, "/v1/payments", _EXAMPLE_ERRORS.get(code)).model_dump(mode="json", exclude_none=True)
+
+
+_EXAMPLE_ERRORS: Final = {
+    Code.VALIDATION_FAILED: [FieldError(pointer="/amount", detail="Input should be greater than 0")],
+    Code.IDEMPOTENCY_KEY_REUSED: [FieldError(pointer="/amount", detail="differs from the first request")],
+}

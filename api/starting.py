@@ -27,7 +27,7 @@ from payments.messages import Pay, PayAnswer, Start
 from payments.payment import Payment, processing_payment
 from payments.request import PaymentRequest
 from workflows import names
-from workflows.telling import search_attributes, summary
+from workflows.telling import details, search_attributes, summary
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -202,6 +202,7 @@ def _start_operation(
         memo={names.MEMO_FINGERPRINT: fingerprint},
         search_attributes=search_attributes(request),
         static_summary=summary(request),
+        static_details=details(request),
     )
 
 

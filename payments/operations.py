@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from payments.identifiers import OperationKind, operation_key
-from payments.money import Money
+from payments.money import Amount, Currency, Money
 
 
 class _Operation(BaseModel):
@@ -61,16 +61,17 @@ class Executed(BaseModel):
     outcome: Literal["executed"] = "executed"
     reference: str
     payment_id: str
-    amount: int
-    currency: str
+    amount: Amount
+    currency: Currency
 
     def differs_from(self, operation: Operation) -> str | None:
         """What the processor's echo has different from what was sent; None when they agree."""
         sent = (operation.payment_id, operation.money.amount, operation.money.currency)
         if (self.payment_id, self.amount, self.currency) == sent:
             return None
-        asked = f"{operation.kind} of {operation.money.amount} {operation.money.currency}"
-        return f"asked for {asked}; the processor confirmed {self.amount} {self.currency} for {self.payment_id!r}"
+        confirmed = Money(amount=self.amount, currency=self.currency)
+        whose = "" if self.payment_id == operation.payment_id else f" for another payment, {self.payment_id!r}"
+        return f"{operation.kind} of {operation.money} was asked for, the processor confirmed {confirmed}{whose}"
 
 
 class Declined(BaseModel):

@@ -17,10 +17,9 @@ with workflow.unsafe.imports_passed_through():
     from payments.operations import Conflicted, Declined, Executed
     from payments.payment import Payment, processing_payment
     from payments.state import PaymentStatus
-    from workflows import names
+    from workflows import names, telling
     from workflows.messages import decode, malformed
     from workflows.shielding import Shield
-    from workflows.telling import tell_decided, tell_step
 
 
 @workflow.defn
@@ -74,19 +73,19 @@ class PaymentWorkflow:
 
     async def _reserve(self, start: Start) -> Held | Decided:
         info = workflow.info()
-        tell_step(f"Reserving {start.request.money} at the processor.")
+        telling.reserving(start.request.money)
         return await self._steps.finish(
             workflow.execute_activity_method(
                 PaymentActivities.reserve,
                 Reserve(payment_id=info.workflow_id, request=start.request, first_run=info.first_execution_run_id),
                 activity_id="reserve",
-                summary=f"claim the key, then hold {start.request.money}",
+                summary=f"hold {start.request.money}",
                 **UNTIL_KNOWN,
             )
         )
 
     async def _charge(self, held: Held) -> Executed | Declined | Conflicted:
-        tell_step(f"Reserved. Charging {held.request.money}.")
+        telling.charging(held.request.money)
         return await self._steps.finish(
             workflow.execute_activity_method(
                 PaymentActivities.charge,
@@ -98,7 +97,7 @@ class PaymentWorkflow:
         )
 
     async def _record_or_undo(self, charged: Charged) -> Payment:
-        tell_step(f"Charged {charged.held.request.money}. Writing it into the ledger.")
+        telling.recording(charged.held.request.money)
         try:
             return await self._steps.finish(
                 workflow.execute_activity_method(
@@ -119,10 +118,10 @@ class PaymentWorkflow:
         """Compensate: release the hold, or give back the charge. Without limit, since money must not stay behind."""
         match ending.step:
             case "release":
-                tell_step(f"Not charged. Releasing the hold of {held.request.money}.")
+                telling.releasing(held.request.money)
                 activity, summary = PaymentActivities.release, f"void the hold of {held.request.money}"
             case "undo-charge":
-                tell_step(f"Charged, but it can't be kept. Refunding {held.request.money}.")
+                telling.refunding(held.request.money)
                 activity, summary = PaymentActivities.undo_charge, f"refund {held.request.money}"
             case _:
                 assert_never(ending.step)
@@ -139,7 +138,7 @@ class PaymentWorkflow:
     async def _answer_and_close(self) -> Payment | None:
         self._over = True
         if self._payment is not None:
-            tell_decided(self._payment)
+            telling.decided(self._payment, cancel_requested=self._steps.cancel_requested)
         await self._steps.finish(workflow.wait_condition(workflow.all_handlers_finished))
         if self._steps.cancel_requested and self._payment and self._payment.status is PaymentStatus.CANCELED:
             raise asyncio.CancelledError("canceled before the charge")

@@ -6,6 +6,7 @@ from typing import Final
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
+from payments.money import Money
 from payments.payment import Payment
 from payments.request import PaymentRequest
 from payments.state import PaymentStatus
@@ -13,6 +14,11 @@ from workflows import names
 
 # The server's default limit.frontend.searchAttributesSizeOfValueLimit is 2 kB.
 SEARCH_ATTRIBUTE_BYTES_MAX: Final = 2000
+
+_UNDOING: Final = (
+    "This is tried until it is done. If it says *UndoRefused*, somebody must settle it with the processor: the "
+    "customer's money is held or charged until then."
+)
 
 
 def search_attributes(request: PaymentRequest) -> TypedSearchAttributes:
@@ -37,22 +43,78 @@ def searchable(text: str) -> str:
 
 
 def summary(request: PaymentRequest) -> str:
-    """The line under the workflow's ID."""
+    """One line, on the tab User Metadata."""
     return f"{request.money}" + (f" for order {request.order_id}" if request.order_id else "")
 
 
-def tell_step(sentence: str) -> None:
-    """Say what is being done, and where to look when it takes long."""
-    workflow.set_current_details(
-        f"**{sentence}**\n\nIf this stays, the pending activity's last failure says what it waits for. "
-        "It is retried until the outcome is known; nothing needs to be done to keep the money safe."
+def details(request: PaymentRequest) -> str:
+    """What stands beside the summary from the start, also while no worker is there to tell more."""
+    whose = f", customer {request.customer}" if request.customer else ""
+    return (
+        f"Payment of **{summary(request)}**{whose}, by `{request.payment_method}`.\n\n"
+        "While it runs, it is retried until the processor's own record says what happened. Don't terminate it, and "
+        "don't charge the customer under another key. *Completed* means decided; the search attribute PaymentStatus "
+        "says how."
     )
 
 
-def tell_decided(payment: Payment) -> None:
-    """Say how it ended."""
-    reason = f" {payment.failure.message} (`{payment.failure.code}`)" if payment.failure else ""
-    workflow.set_current_details(f"**{payment.money}: {payment.status}.**{reason}")
+def reserving(money: Money) -> None:
+    """The hold is being placed."""
+    _tell(
+        f"Reserving {money} at the processor.",
+        "Nothing is charged yet, and the payment can still be canceled.",
+    )
+
+
+def charging(money: Money) -> None:
+    """What is held is being captured."""
+    _tell(
+        f"Reserved. Charging {money}.",
+        "If this takes longer than a few seconds, it is not known whether the customer was charged: they should wait "
+        "and not pay again. Canceling no longer stops it.",
+    )
+
+
+def recording(money: Money) -> None:
+    """The charge is being written down."""
+    _tell(
+        f"Charged {money}. Writing it into the ledger.",
+        "The customer has paid. If the books refuse it, the charge is refunded.",
+    )
+
+
+def releasing(money: Money) -> None:
+    """The hold is being voided."""
+    _tell(f"Not charged. Releasing the hold of {money}.", _UNDOING)
+
+
+def refunding(money: Money) -> None:
+    """The charge is being given back."""
+    _tell(f"Charged, but it can't be kept. Refunding {money}.", _UNDOING)
+
+
+def _tell(sentence: str, meanwhile: str) -> None:
+    workflow.set_current_details(
+        f"**{sentence}**\n\n{meanwhile} Tab *Pending Activities*, *Last Failure*, says what it waits for and when it "
+        "is tried next."
+    )
+
+
+def decided(payment: Payment, *, cancel_requested: bool) -> None:
+    """Say whether the customer was charged, and why not."""
+    why = f" {payment.failure.message} (`{payment.failure.code}`)" if payment.failure else ""
+    reference = f"\n\nThe processor's reference: `{payment.processor_reference}`" if payment.processor_reference else ""
+    workflow.set_current_details(f"{_outcome(payment, cancel_requested)}{why}{reference}")
     workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] - unknown in the SDK only
         [names.STATUS.value_set(payment.status.value)]
     )
+
+
+def _outcome(payment: Payment, cancel_requested: bool) -> str:
+    if payment.status is PaymentStatus.SUCCEEDED:
+        late = " A cancellation came too late: it was being charged already." if cancel_requested else ""
+        return f"**Charged {payment.money}, once, and recorded.**{late}"
+    if payment.amount_captured:
+        return f"**Not charged in the end: {payment.money} was charged and given back.**"
+    released = f" The hold of {payment.money} was released." if payment.amount_authorized else ""
+    return f"**Not charged: {payment.status}.**{released}"

@@ -50,7 +50,7 @@ class SandboxGateway:
         except aiohttp.ClientConnectorError as error:
             raise NotExecuted(f"the processor can't be reached: {error}") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise OutcomeUnknown(f"no answer from the processor: {type(error).__name__}") from error
+            raise OutcomeUnknown(f"not known whether it happened: {_words(error)}") from error
         try:
             return outcome_of(status, content)
         except GatewayError as error:
@@ -79,6 +79,10 @@ async def open_sandbox_gateway(
     # The deadline is ours (asyncio.timeout around the whole exchange), not the session's.
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         yield SandboxGateway(session, base_url, timeout_seconds=timeout_seconds, key_window=key_window)
+
+
+def _words(error: Exception) -> str:
+    return "no answer in time" if isinstance(error, TimeoutError) else "the connection was lost"
 
 
 async def _read(reply: aiohttp.ClientResponse) -> bytes:

@@ -70,7 +70,7 @@ def outcome_of(status: int, body: bytes) -> Outcome:
     if status in _NOT_EXECUTED:
         raise NotExecuted(f"the processor answered {status}")
     # 409: a request with this key is still executing. 5xx: it may have executed.
-    raise OutcomeUnknown(f"the processor answered {status}; it may have done it or not")
+    raise OutcomeUnknown(f"not known whether it happened: the processor answered {status}")
 
 
 def recorded_outcome(status: int, body: bytes) -> Outcome | None:

@@ -87,16 +87,25 @@ def test_route_documents_each_of_its_problems_and_no_others(openapi: Json, call:
     for status, response in operation_of(openapi, call)["responses"].items():
         if status < "400":
             continue
-        assert response["content"] == {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-        }, f"{status} of {call}"
+        (media_type, content), *others = response["content"].items()
+        assert (media_type, others) == ("application/problem+json", []), f"{status} of {call}"
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        for code, example in content["examples"].items():
+            assert (example["value"]["code"], str(example["value"]["status"])) == (code, status)
         documented |= dict.fromkeys(response["description"].replace("`", "").split(" or "), status)
     assert documented == {code: str(STATUS_OF[code]) for code in PROBLEMS_OF[call]}
 
 
-def test_every_route_under_v1_is_in_the_table_of_this_test(openapi: Json) -> None:
-    calls = {(method, path) for path, item in openapi["paths"].items() for method in item if path.startswith("/v1/")}
-    assert calls == set(PROBLEMS_OF)
+def test_examples_of_answers_are_whole_payments(openapi: Json) -> None:
+    answers = operation_of(openapi, ("post", "/v1/payments"))["responses"]
+    examples = [
+        e["value"]
+        for status in ("201", "202")
+        for e in answers[status]["content"]["application/json"]["examples"].values()
+    ]
+    assert [example["status"] for example in examples] == ["succeeded", "declined", "processing"]
+    for example in examples:
+        assert set(Payment.model_validate(example).model_dump(exclude_none=True)) == set(example)
 
 
 def test_every_route_under_v1_needs_the_bearer_key(openapi: Json) -> None:
