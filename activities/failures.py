@@ -4,19 +4,40 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
+from pydantic import ValidationError
 from temporalio.exceptions import ApplicationError
 
 from gateways.port import NotExecuted, OutcomeUnknown
 from ledger.port import LedgerRefused, LedgerUnavailable
+from payments.request import PaymentRequest, RecordedRequest
 
 
 class UndoRefused(Exception):
     """The processor refused to give back or to release. Somebody must look, and it is tried again until it is done."""
 
 
+def check_request(request: RecordedRequest) -> None:
+    """Hold a request to the rules of today, before it is claimed and never after: not everybody starts a payment
+    through the API. Raises `ApplicationError`, without the values: they may be secret."""
+    try:
+        PaymentRequest.model_validate(request.model_dump())
+    except ValidationError as error:
+        raise ApplicationError(describe(error, "request"), type=FailureType.MALFORMED, non_retryable=True) from None
+
+
+def describe(error: ValidationError, root: str) -> str:
+    """What is wrong and where, in one line."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in (root, *problem['loc']))}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+
+
 class FailureType(StrEnum):
     """Failure types as people read them in the Temporal Web UI, and as the workflow tells them apart."""
 
+    MALFORMED = "Malformed"
+    """What was sent is no payment, or no message. Not retried."""
     OUTCOME_UNKNOWN = "OutcomeUnknown"
     """It may have happened at the processor. Retried until its record says which."""
     PROCESSOR_UNAVAILABLE = "ProcessorUnavailable"

@@ -4,12 +4,12 @@ from typing import Literal, assert_never
 
 from temporalio import activity
 
-from activities.failures import UndoRefused, temporal_failures
-from activities.settling import Settling
+from activities.failures import UndoRefused, check_request, temporal_failures
+from activities.settling import Settling, is_first_try
 from gateways.port import PaymentGateway
 from ledger.port import Claim, Decision, Ledger
 from ledger.postings import Account, Movement
-from payments.endings import declined, hold_conflicted
+from payments.endings import charged_after_all, declined, hold_conflicted
 from payments.identifiers import OperationKind, operation_key
 from payments.messages import Charged, Decided, Ending, Held, Reservation, Reserve, Undo
 from payments.money import Money
@@ -35,12 +35,15 @@ class PaymentActivities:
         )
         # Nothing has happened yet, so a claim that the books refuse may end the run.
         async with temporal_failures(ledger_refusal_is_final=True):
+            if is_first_try():
+                check_request(step.request)
             record = await self._ledger.claim(claim)
         if record.fingerprint != step.request.fingerprint():
             return Decided(payment=None)
         if record.answer is not None:
             return Decided(payment=record.answer)
-        fresh = record.first_run == step.first_run == activity.info().workflow_run_id
+        run = activity.info().workflow_run_id or ""
+        fresh = record.first_run == step.first_run == run and not step.again
         operation = Authorize(
             payment_id=step.payment_id, money=step.request.money, payment_method=step.request.payment_method
         )
@@ -64,6 +67,7 @@ class PaymentActivities:
             claimed_at=record.claimed_at,
             hold=hold,
             fresh=fresh,
+            run=run,
             ending=ending,
         )
 
@@ -71,8 +75,10 @@ class PaymentActivities:
     async def charge(self, held: Held) -> Settled:
         """Capture the hold."""
         async with temporal_failures():
-            since = activity.info().scheduled_time if held.fresh else held.claimed_at
-            return await self._settling.settle(_capture(held), fresh=held.fresh, sent_since=since)
+            info = activity.info()
+            fresh = held.fresh and held.run == info.workflow_run_id
+            since = info.scheduled_time if fresh else held.claimed_at
+            return await self._settling.settle(_capture(held), fresh=fresh, sent_since=since)
 
     @activity.defn
     async def record(self, charged: Charged) -> Payment:
@@ -90,34 +96,37 @@ class PaymentActivities:
 
     @activity.defn
     async def release(self, undo: Undo) -> Payment:
-        """Void the hold and decide the payment."""
+        """Void the hold and decide the payment. If an earlier run has charged it after all, refund the charge."""
         async with temporal_failures():
             decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
-            return decided or await self._release(undo)
+            if decided is not None:
+                return decided
+            match await self._gateway.find(_capture(undo.held)):
+                case Executed() as charge:
+                    return await self._give_back(undo.held, charged_after_all(undo.ending), charge)
+                case _:
+                    return await self._release(undo)
 
     @activity.defn
     async def undo_charge(self, undo: Undo) -> Payment:
         """Refund what the processor's record says was charged, and decide the payment."""
-        held = undo.held
         async with temporal_failures():
-            decided = await self._ledger.begin_undoing(held.payment_id, undo.ending)
+            decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
             if decided is not None:
                 return decided
-            charge = await self._settling.executed(_capture(held))
+            charge = await self._settling.executed(_capture(undo.held))
             if charge is None:
                 return await self._release(undo)
-            money = Money(amount=charge.amount, currency=charge.currency)
-            refund = await self._undone(Refund(payment_id=held.payment_id, money=money, capture=charge.reference))
-            return await self._decide(
-                held.payment_id,
-                undo.ending,
-                held=held,
-                reference=charge.reference,
-                movements=(
-                    _movement(OperationKind.CAPTURE, held, charge, Account.SUSPENSE),
-                    _movement(OperationKind.REFUND, held, refund, Account.SUSPENSE),
-                ),
-            )
+            return await self._give_back(undo.held, undo.ending, charge)
+
+    async def _give_back(self, held: Held, ending: Ending, charge: Executed) -> Payment:
+        money = Money(amount=charge.amount, currency=charge.currency)
+        refund = await self._undone(Refund(payment_id=held.payment_id, money=money, capture=charge.reference))
+        movements = (
+            _movement(OperationKind.CAPTURE, held, charge, Account.SUSPENSE),
+            _movement(OperationKind.REFUND, held, refund, Account.SUSPENSE),
+        )
+        return await self._decide(held.payment_id, ending, held=held, reference=charge.reference, movements=movements)
 
     async def _release(self, undo: Undo) -> Payment:
         held = undo.held

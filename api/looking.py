@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.problems import temporal_unavailable
 from payments.messages import Start
+from payments.request import PaymentRequest
 
 # With the time before a probe it stays below the three seconds in which an outage must be told; a busy server may need
 # most of it.
@@ -67,6 +68,9 @@ class Looking:
         payloads = event.workflow_execution_started_event_attributes.input.payloads
         try:
             start = Start.model_validate_json(payloads[0].data) if len(payloads) == 1 else None
+            # What somebody started by hand without these has failed, or will: it doesn't hold the key.
+            if start is None or start.fingerprint != PaymentRequest.model_validate(dict(start.request)).fingerprint():
+                return None
         except ValidationError:
             return None
-        return start and Started(start=start, at=event.event_time.ToDatetime(tzinfo=UTC))
+        return Started(start=start, at=event.event_time.ToDatetime(tzinfo=UTC))

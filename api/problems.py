@@ -186,6 +186,8 @@ async def _on_bug(request: Request, error: Exception) -> JSONResponse:
             Code.INTERNAL_ERROR,
             "Something broke on our side. If this was a payment, its outcome is not known: send the same request with "
             "the same key again, or GET the payment.",
+            # The server closes the connection after a bug; clients should know before they use it again.
+            headers={"Connection": "close"},
         ),
     )
 

@@ -25,7 +25,7 @@ from api.problems import Code, FieldError, ProblemError, temporal_unavailable
 from ledger.port import Ledger, LedgerUnavailable, PaymentRecord
 from payments.messages import Pay, PayAnswer, Start
 from payments.payment import Payment, processing_payment
-from payments.request import PaymentRequest
+from payments.request import RecordedRequest
 from workflows import names
 from workflows.telling import details, search_attributes, summary
 
@@ -72,7 +72,7 @@ class Payments:
         self._ledger = ledger
         self._looking = Looking(client)
 
-    async def pay(self, payment_id: str, request: PaymentRequest, wait_seconds: float) -> Decided | Undecided:
+    async def pay(self, payment_id: str, request: RecordedRequest, wait_seconds: float) -> Decided | Undecided:
         """Start the payment, or join the one that has this key, and wait for its answer.
 
         Raises `ProblemError` when the key belongs to another request or Temporal is down, and `LedgerUnavailable`.
@@ -91,7 +91,10 @@ class Payments:
             if record is not None and (answer := _answer_of(record, request)):
                 return answer
             if word is NoAnswer.CLOSED:
-                # Closed and undecided: terminated, or its claim was refused. A new run goes on with the same keys.
+                # Closed and undecided: terminated, or its claim was refused. A new run goes on with the same keys, for
+                # the request that had the key first.
+                if record is None and (started := await self._looking.first_event(payment_id)):
+                    _refuse_difference(started.start.request, request)
                 continue
             if word is NoAnswer.OTHER_REQUEST and record is None:
                 await self._probe(payment_id, request)
@@ -127,7 +130,7 @@ class Payments:
             call.cancel()
 
     async def _ask(
-        self, payment_id: str, request: PaymentRequest, reuse: WorkflowIDReusePolicy, deadline: float
+        self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, deadline: float
     ) -> Decided | NoAnswer:
         """One Update-with-Start, within the caller's time and our own."""
         pay = Pay(fingerprint=request.fingerprint(), nonce=secrets.token_hex(8))
@@ -162,25 +165,16 @@ class Payments:
             if stage is WorkflowUpdateStage.ACCEPTED:
                 return NoAnswer.NOT_YET
             answer: PayAnswer = await handle.result()
-        except WorkflowAlreadyStartedError:
-            return NoAnswer.CLOSED
-        except WorkflowUpdateFailedError as error:
-            return _refusal(error)
-        except WorkflowUpdateRPCTimeoutOrCancelledError:
-            return NoAnswer.NOT_YET
         # RuntimeError: the client connects when it is first used, and can't.
-        except (RPCError, RuntimeError) as error:
-            if isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT:
-                raise  # a bug of ours: no retry will help
-            _log.warning("temporal_unavailable", error=str(error))
-            raise temporal_unavailable() from error
+        except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError, RPCError, RuntimeError) as error:
+            return _no_answer(error)
         finally:
             await _retrieve(operation)
         if answer.payment is None:
             return NoAnswer.CLOSED
         return Decided(answer.payment, replayed=answer.nonce != pay.nonce)
 
-    async def _probe(self, payment_id: str, request: PaymentRequest) -> None:
+    async def _probe(self, payment_id: str, request: RecordedRequest) -> None:
         """Raises `ProblemError` unless Temporal is there and has this payment, with this request."""
         started = await self._looking.first_event(payment_id)
         if started is None:
@@ -189,12 +183,12 @@ class Payments:
 
 
 def _start_operation(
-    payment_id: str, request: PaymentRequest, reuse: WorkflowIDReusePolicy
+    payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy
 ) -> WithStartWorkflowOperation[object, object]:
     fingerprint = request.fingerprint()
     return WithStartWorkflowOperation(
         "PaymentWorkflow",
-        Start(request=request, fingerprint=fingerprint),
+        Start(request=request, fingerprint=fingerprint, again=reuse is not WorkflowIDReusePolicy.REJECT_DUPLICATE),
         id=payment_id,
         task_queue=names.TASK_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -219,25 +213,35 @@ async def _retrieve(operation: WithStartWorkflowOperation[object, object]) -> No
             await operation.workflow_handle()
 
 
-def _refusal(error: WorkflowUpdateFailedError) -> NoAnswer:
-    cause = error.cause
-    if isinstance(cause, ApplicationError):
-        if cause.type == names.OTHER_REQUEST:
-            return NoAnswer.OTHER_REQUEST
-        if cause.type == names.ASK_THE_LEDGER:
+def _no_answer(error: Exception) -> NoAnswer:
+    """What it means that Temporal gave no answer. Raises `ProblemError` when Temporal is down."""
+    match error:
+        case WorkflowUpdateRPCTimeoutOrCancelledError():
             return NoAnswer.NOT_YET
-    # The workflow closed before it answered: terminated, reset, or failed.
-    return NoAnswer.CLOSED
+        case WorkflowUpdateFailedError(cause=ApplicationError(type=names.OTHER_REQUEST)):
+            return NoAnswer.OTHER_REQUEST
+        case WorkflowUpdateFailedError(cause=ApplicationError(type=names.ASK_THE_LEDGER)):
+            return NoAnswer.NOT_YET
+        # Closed before we came, or before it answered: terminated, reset, or failed.
+        case WorkflowAlreadyStartedError() | WorkflowUpdateFailedError():
+            return NoAnswer.CLOSED
+        case RPCError() if "closing workflow" in str(error):
+            return NoAnswer.CLOSED
+        case RPCError(status=RPCStatusCode.INVALID_ARGUMENT):
+            raise error  # a bug of ours: no retry will help
+        case _:
+            _log.warning("temporal_unavailable", error=str(error))
+            raise temporal_unavailable() from error
 
 
-def _answer_of(record: PaymentRecord, request: PaymentRequest) -> Decided | None:
+def _answer_of(record: PaymentRecord, request: RecordedRequest) -> Decided | None:
     """The stored answer, when there is one. Raises `ProblemError` when the row belongs to another request."""
     if record.fingerprint != request.fingerprint():
         _refuse_difference(record.request, request)
     return Decided(record.answer, replayed=True) if record.answer else None
 
 
-def _refuse_difference(first: PaymentRequest, second: PaymentRequest) -> None:
+def _refuse_difference(first: RecordedRequest, second: RecordedRequest) -> None:
     fields = first.differing_fields(second)
     if fields:
         raise ProblemError(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from ledger.postings import Movement
 from payments.messages import Ending
 from payments.payment import Failure, Payment
-from payments.request import PaymentRequest
+from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
 
@@ -34,7 +34,7 @@ class Claim(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     payment_id: str
-    request: PaymentRequest
+    request: RecordedRequest
     processor: str
     run: str
 
@@ -46,7 +46,7 @@ class PaymentRecord(BaseModel):
 
     payment: Payment
     """As it stands now."""
-    request: PaymentRequest
+    request: RecordedRequest
     fingerprint: str
     first_run: str
     claimed_at: datetime

@@ -175,7 +175,7 @@ class PostgresLedger:
                     raise LedgerUnavailable(f"PostgreSQL closed the connection: {error}") from error
                 await self._pool.expire_connections()
             except _REFUSALS as error:
-                raise LedgerRefused(_rule_of(error), str(error)) from error
+                raise LedgerRefused(_rule_of(error), str(error.args[0])) from error
             except _OUTAGES as error:
                 raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
         raise AssertionError("the second round returns or raises")
@@ -209,7 +209,8 @@ async def _post(connection: Connection, payment_id: str, movement: Movement, pro
 
 def _present(row: asyncpg.Record | None, payment_id: str) -> asyncpg.Record:
     if row is None:
-        raise LedgerRefused("payment_exists", f"no row for payment {payment_id!r}")
+        # Not a refusal: a lost row (a backup that was restored?) is no reason to undo a charge.
+        raise LedgerUnavailable(f"there is no row for payment {payment_id!r}; was an old backup restored?")
     return row
 
 

@@ -32,7 +32,10 @@ WHERE id = $1 AND answer IS NULL
 
 -- name: begin_undoing
 -- Waits for a transaction that is deciding the payment at this moment; then the answer tells.
-UPDATE payments SET undoing = coalesce(undoing, $2), updated_at = now() WHERE id = $1 AND answer IS NULL
+UPDATE payments
+SET undoing = coalesce(undoing, $2), updated_at = now(),
+    unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
+WHERE id = $1 AND answer IS NULL
 RETURNING id
 
 -- name: open_account

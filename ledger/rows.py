@@ -1,6 +1,5 @@
 """Turns rows of `payments` into what the port speaks of. Pure."""
 
-import json
 from datetime import datetime
 
 import asyncpg
@@ -9,14 +8,13 @@ from ledger.port import Decision, PaymentRecord
 from payments.identifiers import OperationKind
 from payments.messages import Ending
 from payments.payment import Failure, Payment, UnknownOutcome, processing_payment
-from payments.request import PaymentRequest
+from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
 
 def record_of(row: asyncpg.Record) -> PaymentRecord:
     """The permanent row, with the payment as it stands."""
-    # Not validated: it was when it was claimed, and a rule that came later must not hide the payment.
-    request = PaymentRequest.model_construct(**json.loads(row["request"]))
+    request = RecordedRequest.model_validate_json(row["request"])
     return PaymentRecord(
         payment=_payment_of(row, request),
         request=request,
@@ -28,7 +26,7 @@ def record_of(row: asyncpg.Record) -> PaymentRecord:
     )
 
 
-def _payment_of(row: asyncpg.Record, request: PaymentRequest) -> Payment:
+def _payment_of(row: asyncpg.Record, request: RecordedRequest) -> Payment:
     unknown = row["unknown_operation"] and UnknownOutcome(
         operation=row["unknown_operation"], since=row["unknown_since"], next_check_at=row["unknown_next_check"]
     )

@@ -24,6 +24,14 @@ def charge_conflicted(outcome: Conflicted) -> Ending:
     return Ending(step="undo-charge", status=PaymentStatus.FAILED, failure=failure, conflicted=True)
 
 
+def charged_after_all(ending: Ending) -> Ending:
+    """The hold was to be released, but the processor's record has a charge: it is given back instead."""
+    if ending.status is PaymentStatus.FAILED:
+        return ending
+    failure = ending.failure or Failure(code=str(ending.status), message="The payment was not to be charged.")
+    return ending.model_copy(update={"status": PaymentStatus.FAILED, "failure": failure})
+
+
 def not_recordable(reason: str) -> Ending:
     """The books refuse the charge for good; it is given back."""
     failure = Failure(code="recording_refused", message=f"The charge was refunded: {reason}")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from payments.operations import Executed
 from payments.payment import Failure, Payment
-from payments.request import PaymentRequest
+from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
 
@@ -23,8 +23,10 @@ class Message(BaseModel):
 class Start(Message):
     """The workflow's input. The request travels here, not in the update: an update not yet accepted is not durable."""
 
-    request: PaymentRequest
+    request: RecordedRequest
     fingerprint: str
+    again: bool = False
+    """There was a run of this payment before, whatever the ledger remembers of it."""
 
 
 class Pay(Message):
@@ -48,9 +50,10 @@ class Reserve(Message):
     """Input of `reserve`."""
 
     payment_id: str
-    request: PaymentRequest
+    request: RecordedRequest
     first_run: str
     """`first_execution_run_id`, which a reset keeps. It differs from the run's own ID in every run but the first."""
+    again: bool = False
 
 
 class Ending(Message):
@@ -67,12 +70,14 @@ class Held(Message):
 
     state: Literal["held"] = "held"
     payment_id: str
-    request: PaymentRequest
+    request: RecordedRequest
     claimed_at: datetime
     hold: Executed
     """By the processor's word, which may differ from what was asked: then `ending` says so."""
     fresh: bool
-    """Nobody can have sent anything for this payment before this run."""
+    """Nobody can have sent anything for this payment before the run that holds it."""
+    run: str = ""
+    """That run. A reset goes on with what the run before it knew, but is another run."""
     ending: Ending | None = None
     """Set when the payment can't go on: an earlier run had begun to undo it, or the hold isn't what was asked for."""
 

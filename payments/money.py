@@ -24,16 +24,18 @@ Amount = Annotated[int, Field(strict=True, gt=0, le=AMOUNT_MAX)]
 
 
 class Money(BaseModel):
-    """An amount of one currency, in its minor unit."""
+    """An amount of one currency, in its minor unit. Where it comes from outside, Amount and Currency check it."""
 
     model_config = ConfigDict(frozen=True)
 
-    amount: Amount
-    currency: Currency
+    amount: int
+    currency: str
 
     def __str__(self) -> str:
         """As people read it: `EUR 49.90`, `JPY 4990`, `KWD 1.234`."""
-        exponent = EXPONENTS[self.currency]
+        exponent = EXPONENTS.get(self.currency)
+        if exponent is None:
+            return f"{self.currency} {self.amount} in minor units"
         if exponent == 0:
             return f"{self.currency} {self.amount}"
         whole, part = divmod(self.amount, 10**exponent)

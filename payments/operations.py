@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from payments.identifiers import OperationKind, operation_key
-from payments.money import Amount, Currency, Money
+from payments.money import Money
 
 
 class _Operation(BaseModel):
@@ -61,8 +61,8 @@ class Executed(BaseModel):
     outcome: Literal["executed"] = "executed"
     reference: str
     payment_id: str
-    amount: Amount
-    currency: Currency
+    amount: int
+    currency: str
 
     def differs_from(self, operation: Operation) -> str | None:
         """What the processor's echo has different from what was sent; None when they agree."""

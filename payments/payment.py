@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from payments.money import Money
-from payments.request import PaymentRequest
+from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
 ORDER_ALREADY_PAID = "order_already_paid"
@@ -64,7 +64,7 @@ class Payment(BaseModel):
         return Money(amount=self.amount, currency=self.currency)
 
 
-def processing_payment(payment_id: str, request: PaymentRequest, created_at: datetime) -> Payment:
+def processing_payment(payment_id: str, request: RecordedRequest, created_at: datetime) -> Payment:
     """A payment of which nothing is known yet but the request."""
     return Payment(
         id=payment_id,

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from payments.money import Amount, Currency, Money
+
+# Format characters (zero-width and soft hyphens among them), line and paragraph separators.
+_INVISIBLE: Final = frozenset({"Cf", "Zl", "Zp"})
 
 
 def _no_control_characters(text: str) -> str:
@@ -20,8 +23,10 @@ def _no_control_characters(text: str) -> str:
 
 def _one_line(text: str) -> str:
     """For what things are found by: two orders must not differ in what nobody can see."""
-    if any(character in "\t\n\r" for character in text) or text != text.strip():
-        raise ValueError("must not contain line breaks or tabs, nor begin or end with a space")
+    if any(character in "\t\n\r" or unicodedata.category(character) in _INVISIBLE for character in text):
+        raise ValueError("must not contain line breaks, tabs or invisible characters")
+    if text != text.strip() or text != unicodedata.normalize("NFC", text):
+        raise ValueError("must not begin or end with a space, and must be in Unicode's normal form C")
     return text
 
 
@@ -39,22 +44,32 @@ PaymentMethod = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,255}$")]
 """A token that stands for a card or wallet at the processor, never the card's number."""
 
 
-class PaymentRequest(BaseModel):
-    """A request to pay, as sent to `POST /v1/payments` and kept in the ledger for ever.
+def _automatic(capture: str) -> str:
+    if capture != "automatic":
+        raise ValueError("must be automatic: manual capture is not in this version")
+    return capture
 
-    A new field must be optional and default to None: fingerprints of old requests must stay what they are.
+
+Capture = Annotated[str, AfterValidator(_automatic)]
+
+
+class RecordedRequest(BaseModel):
+    """A request to pay as it is kept in the ledger and in Temporal's histories: its shape, without the rules.
+
+    Rules may become stricter with a deployment; what was accepted before must still be readable, or the payments under
+    way would be wedged. A new field must be optional and default to None: fingerprints must stay what they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: Amount
-    currency: Currency
-    payment_method: PaymentMethod
-    customer: Identifier | None = None
-    order_id: Identifier | None = None
-    description: Description | None = None
-    metadata: Metadata | None = None
-    capture: Literal["automatic"] = "automatic"
+    amount: Annotated[int, Field(strict=True)]
+    currency: str
+    payment_method: str
+    customer: str | None = None
+    order_id: str | None = None
+    description: str | None = None
+    metadata: dict[str, str] | None = None
+    capture: str = "automatic"
 
     @property
     def money(self) -> Money:
@@ -66,7 +81,7 @@ class PaymentRequest(BaseModel):
         canonical = json.dumps(self._meaning(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    def differing_fields(self, other: "PaymentRequest") -> list[str]:
+    def differing_fields(self, other: "RecordedRequest") -> list[str]:
         """Names of the fields in which two requests differ. Names only: the values may be another customer's."""
         mine, others = self._meaning(), other._meaning()
         return [name for name in type(self).model_fields if mine.get(name) != others.get(name)]
@@ -75,3 +90,16 @@ class PaymentRequest(BaseModel):
         """The fields that say something: null is the same as absent, and so is empty metadata."""
         meaning = self.model_dump(mode="json", exclude_none=True)
         return {name: value for name, value in meaning.items() if name != "metadata" or value}
+
+
+class PaymentRequest(RecordedRequest):
+    """A request to pay, as sent to `POST /v1/payments`."""
+
+    amount: Amount
+    currency: Currency
+    payment_method: PaymentMethod
+    customer: Identifier | None = None
+    order_id: Identifier | None = None
+    description: Description | None = None
+    metadata: Metadata | None = None
+    capture: Capture = "automatic"

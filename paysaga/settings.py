@@ -28,7 +28,7 @@ class Settings(BaseSettings):
 
     # An ordinary capture takes 1-3 s at a card network. A deadline that passes costs a look-up, never money. The upper
     # limit leaves room for that look-up within one try (activities/options.py).
-    processor_timeout_seconds: Annotated[float, Field(gt=0, le=7)] = 5.0
+    processor_timeout_seconds: Annotated[float, Field(gt=0, le=6)] = 5.0
     # How long the processor remembers a key (Stripe: at least 24 hours). Beyond it we only look up.
     processor_key_window_seconds: Annotated[int, Field(gt=3600)] = 24 * 3600
     # Connections of one process; PostgreSQL's default limit is 100 for all of them.

@@ -15,14 +15,14 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from workflows.names import MALFORMED
+from activities.failures import FailureType, describe
 
 Decoded = TypeVar("Decoded", bound=BaseModel)
 
 
 def malformed(problem: str) -> ApplicationError:
     """A failure that ends a run or refuses an update, for a sender who must send something else."""
-    return ApplicationError(problem, type=MALFORMED, non_retryable=True)
+    return ApplicationError(problem, type=FailureType.MALFORMED, non_retryable=True)
 
 
 def decode(raw: RawValue, expected: type[Decoded]) -> Decoded:
@@ -30,11 +30,7 @@ def decode(raw: RawValue, expected: type[Decoded]) -> Decoded:
     try:
         return expected.model_validate_json(raw.payload.data)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'input'}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False, include_context=False)
-        )
-        raise malformed(f"not a valid {expected.__name__}: {problems}") from None
+        raise malformed(describe(error, expected.__name__)) from None
 
 
 class MessageGuard(Interceptor):

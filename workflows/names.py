@@ -18,4 +18,3 @@ MEMO_FINGERPRINT: Final = "fingerprint"
 # Why a `pay` is refused by its validator. Refusals are not stored: the same call may be answered later.
 ASK_THE_LEDGER: Final = "AskTheLedger"
 OTHER_REQUEST: Final = "OtherRequest"
-MALFORMED: Final = "Malformed"

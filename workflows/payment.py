@@ -45,7 +45,8 @@ class PaymentWorkflow:
             self._payment = held.payment
         elif held.ending is not None:
             self._payment = await self._undo(held, held.ending)
-        elif self._steps.cancel_requested:
+        elif self._steps.cancel_requested and held.fresh:
+            # Only then is it sure that no run has sent the charge. Otherwise the payment is finished.
             self._payment = await self._undo(held, canceled())
         else:
             charge = await self._charge(held)
@@ -74,15 +75,26 @@ class PaymentWorkflow:
     async def _reserve(self, start: Start) -> Held | Decided:
         info = workflow.info()
         telling.reserving(start.request.money)
-        return await self._steps.finish(
-            workflow.execute_activity_method(
-                PaymentActivities.reserve,
-                Reserve(payment_id=info.workflow_id, request=start.request, first_run=info.first_execution_run_id),
-                activity_id="reserve",
-                summary=f"hold {start.request.money}",
-                **UNTIL_KNOWN,
-            )
+        step = Reserve(
+            payment_id=info.workflow_id,
+            request=start.request,
+            first_run=info.first_execution_run_id,
+            again=start.again,
         )
+        try:
+            return await self._steps.finish(
+                workflow.execute_activity_method(
+                    PaymentActivities.reserve,
+                    step,
+                    activity_id="reserve",
+                    summary=f"hold {start.request.money}",
+                    **UNTIL_KNOWN,
+                )
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == FailureType.MALFORMED:
+                raise malformed(error.cause.message) from None
+            raise
 
     async def _charge(self, held: Held) -> Executed | Declined | Conflicted:
         telling.charging(held.request.money)

@@ -8,7 +8,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from payments.money import Money
 from payments.payment import Payment
-from payments.request import PaymentRequest
+from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 from workflows import names
 
@@ -21,7 +21,7 @@ _UNDOING: Final = (
 )
 
 
-def search_attributes(request: PaymentRequest) -> TypedSearchAttributes:
+def search_attributes(request: RecordedRequest) -> TypedSearchAttributes:
     """Those of a payment that starts. Set with the start, they cost nothing."""
     pairs: list[SearchAttributePair[str] | SearchAttributePair[int]] = [
         SearchAttributePair(names.STATUS, PaymentStatus.PROCESSING.value),
@@ -42,12 +42,12 @@ def searchable(text: str) -> str:
     return text
 
 
-def summary(request: PaymentRequest) -> str:
+def summary(request: RecordedRequest) -> str:
     """One line, on the tab User Metadata."""
     return f"{request.money}" + (f" for order {request.order_id}" if request.order_id else "")
 
 
-def details(request: PaymentRequest) -> str:
+def details(request: RecordedRequest) -> str:
     """What stands beside the summary from the start, also while no worker is there to tell more."""
     whose = f", customer {request.customer}" if request.customer else ""
     return (

@@ -9,7 +9,7 @@ from typing import Final
 import aiohttp
 
 from gateways.port import GatewayError, NotExecuted, OutcomeUnknown
-from gateways.sandbox.mapping import outcome_of, recorded_outcome, request_for
+from gateways.sandbox.mapping import already_released, outcome_of, recorded_outcome, request_for
 from payments.operations import Operation, Outcome, key_of
 
 # A look-up reads one row; it needn't wait as long as a card network may take.
@@ -52,7 +52,7 @@ class SandboxGateway:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise OutcomeUnknown(f"not known whether it happened: {_words(error)}") from error
         try:
-            return outcome_of(status, content)
+            return already_released(operation, outcome_of(status, content))
         except GatewayError as error:
             error.retry_after = retry_after
             raise

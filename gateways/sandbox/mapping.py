@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal, assert_never
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from gateways.port import NotExecuted, OutcomeUnknown
 from payments.money import Amount, Currency
@@ -10,22 +10,30 @@ from payments.operations import Authorize, Capture, Declined, Executed, Operatio
 
 # Something was done under this key, with another body: the look-up tells what.
 _KEY_REUSED: Final = "idempotency_key_reused"
+# A hold that somebody else released, at the processor's own console for instance, is released.
+_VOIDED: Final = "authorization_voided"
+WORDS_MAX: Final = 500
 _NO_SUCH_OPERATION: Final = "operation_not_found"
 # Refused unread: our credentials, our rate. Nothing happened, and the same request may go through later.
 _NOT_EXECUTED: Final = frozenset({401, 403, 429})
 
 
 class _Answer(BaseModel):
-    id: Annotated[str, Field(min_length=1)]
+    id: Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
     status: Literal["succeeded"]
     payment_id: str
     amount: Amount
     currency: Currency
 
 
+def _printable(text: str) -> str:
+    """What a processor says is stored and shown: without control characters, and not without end."""
+    return "".join(character for character in text if character.isprintable())[:WORDS_MAX]
+
+
 class _Error(BaseModel):
-    code: str
-    message: str
+    code: Annotated[str, AfterValidator(_printable)]
+    message: Annotated[str, AfterValidator(_printable)]
 
 
 class _Refusal(BaseModel):
@@ -71,6 +79,18 @@ def outcome_of(status: int, body: bytes) -> Outcome:
         raise NotExecuted(f"the processor answered {status}")
     # 409: a request with this key is still executing. 5xx: it may have executed.
     raise OutcomeUnknown(f"not known whether it happened: the processor answered {status}")
+
+
+def already_released(operation: Operation, outcome: Outcome) -> Outcome:
+    """The outcome; a hold that is gone already counts as released, since that is all that releasing it is for."""
+    if not (isinstance(operation, Void) and isinstance(outcome, Declined) and outcome.code == _VOIDED):
+        return outcome
+    return Executed(
+        reference=operation.authorization,
+        payment_id=operation.payment_id,
+        amount=operation.money.amount,
+        currency=operation.money.currency,
+    )
 
 
 def recorded_outcome(status: int, body: bytes) -> Outcome | None:

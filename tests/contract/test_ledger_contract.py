@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from ledger.port import Decision, LedgerRefused
+from ledger.port import Decision, LedgerRefused, LedgerUnavailable
 from ledger.postgres import PostgresLedger, open_pool
 from payments.money import Money
 from payments.payment import ORDER_ALREADY_PAID
@@ -27,8 +27,8 @@ async def books(servers: Servers) -> AsyncGenerator[Books]:
 async def test_claim_writes_the_request_before_anything_is_known(books: Books) -> None:
     claim = a_claim(order_id=new_key("order"), metadata={"note": "Grüße 😀"})
     record = await books.ledger.claim(claim)
-    assert (record.request, record.fingerprint, record.first_run) == (
-        claim.request,
+    assert (record.request.model_dump(), record.fingerprint, record.first_run) == (
+        claim.request.model_dump(),
         claim.request.fingerprint(),
         "run-1",
     )
@@ -220,9 +220,9 @@ async def test_changing_what_was_read_changes_nothing_in_the_books(books: Books)
 
 async def test_payment_that_was_never_claimed_cannot_be_decided(books: Books) -> None:
     key = new_key()
-    with pytest.raises(LedgerRefused) as error:
+    # Not a refusal, which would undo the charge: a row can only be missing when a backup was restored.
+    with pytest.raises(LedgerUnavailable, match="no row"):
         await books.ledger.decide(succeeded(key))
-    assert error.value.rule == "payment_exists"
 
 
 async def test_first_word_about_undoing_stays_and_forbids_success(books: Books) -> None:

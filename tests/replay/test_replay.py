@@ -9,6 +9,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from payments.currencies import EXPONENTS
 from tests.replay.scenarios import HISTORIES, SCENARIOS
 from workflows.messages import MessageGuard
 from workflows.payment import PaymentWorkflow
@@ -24,6 +25,13 @@ async def replay(history: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_recorded_payment_replays(name: str) -> None:
     await replay((HISTORIES / f"{name}.json").read_text())
+
+
+async def test_recorded_payment_replays_when_its_currency_is_no_longer_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(EXPONENTS, "EUR")
+    await replay((HISTORIES / "paid.json").read_text())
 
 
 async def test_replay_notices_a_step_that_changed_its_place() -> None:

@@ -157,6 +157,16 @@ def test_control_character_is_refused_in_every_text(character: str) -> None:
             request(**fields)
 
 
+@pytest.mark.parametrize(
+    "text", ["a\u200bb", "a\u200db", "\ufeffa", "a\u00adb", "a\u2028b", "e\u0301", " a", "a ", "a\nb"]
+)
+def test_order_that_only_looks_like_another_is_refused(text: str) -> None:
+    for field in ("order_id", "customer"):
+        with pytest.raises(ValidationError):
+            request(**{field: text})
+    assert request(description=text).description == text
+
+
 @pytest.mark.parametrize("half", ["\ud83d", "\udfff\ud800"])
 def test_lone_surrogate_is_refused_in_every_text(half: str) -> None:
     for fields in texts(f"a{half}b"):
@@ -166,7 +176,7 @@ def test_lone_surrogate_is_refused_in_every_text(half: str) -> None:
             PaymentRequest.model_validate_json(json.dumps(LEAST | fields))
 
 
-@pytest.mark.parametrize("text", ["😀 Grüße", "日本語", "O'Neil <a href=''>", "مرحبا", "a\u200db", "👩‍👩‍👧"])
+@pytest.mark.parametrize("text", ["😀 Grüße", "日本語", "O'Neil <a href=''>", "مرحبا"])
 def test_text_of_any_language_comes_back_as_it_was_sent(text: str) -> None:
     for fields in texts(text):
         sent = request(**fields)

@@ -77,6 +77,40 @@ async def test_payment_terminated_while_it_is_undone_is_undone_and_never_recorde
     await stack.assert_books_agree(key)
 
 
+async def test_cancel_of_a_run_that_took_over_a_charged_payment_finishes_it(stack: Stack) -> None:
+    key = new_key()
+    await stack.fault("timeout_after_execution", payment_id=key, operation="capture")
+    assert (await stack.pay(key, wait=1)).status_code == 202
+    await stack.until_journal_has(key, "capture")
+    handle = await handle_of(stack, key)
+    await handle.terminate()
+    request = PaymentRequest.model_validate(a_request())
+    start = Start(request=request, fingerprint=request.fingerprint())
+    client = await stack.temporal()
+    async with stack.database() as db, db.transaction():
+        # Holds up the new run's first step, so that the cancellation comes during it.
+        await db.execute("LOCK TABLE payments IN ACCESS EXCLUSIVE MODE")
+        await client.start_workflow("PaymentWorkflow", start, id=key, task_queue="payments")
+        await until_pending(stack, key, "reserve")
+        await handle.cancel()
+        await asyncio.sleep(0.5)
+    assert (await stack.until_decided(key))["status"] == "succeeded"
+    assert await stack.journal_operations(key) == ["authorize", "capture"]
+    await stack.assert_books_agree(key)
+
+
+async def test_key_stays_with_its_first_request_when_its_run_was_terminated_before_the_claim(own_stack: Stack) -> None:
+    await own_stack.worker.stop()
+    key = new_key()
+    assert (await own_stack.pay(key, wait=1)).status_code == 202
+    await (await handle_of(own_stack, key)).terminate()
+    changed = await own_stack.pay(key, wait=1, amount=1)
+    assert (changed.status_code, changed.json()["code"]) == (422, "idempotency_key_reused")
+    await own_stack.worker.start()
+    assert (await own_stack.pay(key, wait=20)).json()["status"] == "succeeded"
+    assert await own_stack.journal_operations(key) == ["authorize", "capture"]
+
+
 async def test_reset_in_mid_charge_charges_once(stack: Stack) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="capture")

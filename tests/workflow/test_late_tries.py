@@ -11,7 +11,7 @@ from activities.payment import PaymentActivities
 from gateways.sandbox.gateway import open_sandbox_gateway
 from ledger.port import LedgerRefused
 from ledger.postgres import PostgresLedger, open_pool
-from payments.endings import not_recordable
+from payments.endings import canceled, not_recordable
 from payments.messages import Charged, Held, Reserve, Undo
 from payments.operations import Executed
 from payments.request import PaymentRequest
@@ -37,9 +37,13 @@ async def steps(servers: Servers) -> Any:
     await pool.close()
 
 
-async def charged(steps: Steps, key: str) -> Charged:
+async def reserved(steps: Steps, key: str) -> Held:
     request = PaymentRequest.model_validate(a_request())
-    held = cast("Held", await steps.run("reserve", Reserve(payment_id=key, request=request, first_run="first")))
+    return cast("Held", await steps.run("reserve", Reserve(payment_id=key, request=request, first_run="first")))
+
+
+async def charged(steps: Steps, key: str) -> Charged:
+    held = await reserved(steps, key)
     return Charged(held=held, charge=cast("Executed", await steps.run("charge", held)))
 
 
@@ -67,6 +71,38 @@ async def test_late_try_to_record_is_refused_once_the_undoing_has_begun(steps: S
     assert (payment.status, payment.amount_refunded) == ("failed", 4990)
     assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
     await stack.assert_books_agree(key)
+
+
+async def test_release_of_a_hold_that_an_earlier_run_has_charged_gives_the_charge_back(
+    steps: Steps, stack: Stack
+) -> None:
+    key = new_key()
+    done = await charged(steps, key)
+    payment = await steps.run("release", Undo(held=done.held, ending=canceled()))
+    assert (payment.status, payment.amount_captured, payment.amount_refunded) == ("failed", 4990, 4990)
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    await stack.assert_books_agree(key)
+
+
+async def test_release_of_a_hold_that_somebody_else_released_ends(steps: Steps, stack: Stack) -> None:
+    key = new_key()
+    held = await reserved(steps, key)
+    body = {"payment_id": key, "authorization": held.hold.reference, "amount": 4990, "currency": "EUR"}
+    reply = await stack.processor.post("/v1/voids", json=body, headers={"Idempotency-Key": new_key("by-hand")})
+    assert reply.status_code == 200
+    payment = await steps.run("release", Undo(held=held, ending=canceled()))
+    assert payment.status == "canceled"
+    assert await stack.journal_operations(key) == ["authorize", "void"]
+
+
+async def test_charge_after_a_reset_is_looked_up_before_it_is_sent(steps: Steps, stack: Stack) -> None:
+    key = new_key()
+    done = await charged(steps, key)
+    # Would hit a request to charge; a look-up doesn't meet it.
+    await stack.fault("unavailable", payment_id=key, operation="capture")
+    found = await steps.run("charge", done.held.model_copy(update={"run": "the run before the reset"}))
+    assert found == done.charge
+    assert await stack.journal_operations(key) == ["authorize", "capture"]
 
 
 async def test_every_step_repeated_after_the_end_moves_nothing(steps: Steps, stack: Stack) -> None:

@@ -8,7 +8,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import ApplicationError
 
 from payments.messages import Pay, Start
-from payments.request import PaymentRequest
+from payments.request import PaymentRequest, RecordedRequest
 from tests.harness import Stack, a_request, new_key
 from tests.workflow.test_cancellation import closed_status, handle_of, until_pending
 
@@ -19,7 +19,9 @@ FINGERPRINT = GOOD.fingerprint()
 
 
 def a_start(**fields: Any) -> dict[str, Any]:
-    return {"request": a_request(**fields), "fingerprint": FINGERPRINT}
+    """As somebody may start it by hand, with the fingerprint that belongs to it."""
+    request = a_request(**fields)
+    return {"request": request, "fingerprint": RecordedRequest.model_construct(**request).fingerprint()}
 
 
 BAD_STARTS: list[tuple[list[Any], str]] = [
@@ -30,10 +32,12 @@ BAD_STARTS: list[tuple[list[Any], str]] = [
     ([[1, 2]], "Start"),
     ([{}], "request"),
     ([{"request": {}, "fingerprint": ""}], "request.amount"),
-    ([a_start(amount="4990")], "request.amount"),
+    ([{"request": a_request(amount="4990"), "fingerprint": FINGERPRINT}], "request.amount"),
     ([a_start(amount=-1)], "request.amount"),
     ([a_start(surplus=1)], "request.surplus"),
-    ([a_start(amount=5000)], "fingerprint"),
+    ([a_start(currency="eur")], "request.currency"),
+    ([a_start(capture="manual")], "request.capture"),
+    ([{"request": a_request(amount=5000), "fingerprint": FINGERPRINT}], "fingerprint"),
     ([{"request": a_request(), "fingerprint": "0" * 64}], "fingerprint"),
 ]
 
