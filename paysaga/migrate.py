@@ -33,9 +33,7 @@ async def run(settings: Settings) -> None:
 
 async def register_search_attributes(client: Client) -> list[str]:
     """Register the names that payments are found by in Temporal; returns those that were missing."""
-    request = ListSearchAttributesRequest(namespace=client.namespace)
-    known = await client.operator_service.list_search_attributes(request)
-    missing = [name for name in _KINDS if name not in known.custom_attributes]
+    missing = await missing_search_attributes(client)
     if missing:
         await client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(
@@ -43,3 +41,10 @@ async def register_search_attributes(client: Client) -> list[str]:
             )
         )
     return missing
+
+
+async def missing_search_attributes(client: Client) -> list[str]:
+    """Names that Temporal doesn't know. Raises `RPCError` when Temporal doesn't answer."""
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    known = await client.operator_service.list_search_attributes(request, retry=False)
+    return [name for name in _KINDS if name not in known.custom_attributes]

@@ -11,6 +11,7 @@ from api.starting import Payments
 from ledger.migrate import migrations
 from ledger.postgres import PostgresLedger
 from paysaga import logs
+from paysaga.migrate import missing_search_attributes
 from paysaga.services import connect_temporal, open_ledger
 from paysaga.settings import Settings
 
@@ -27,8 +28,10 @@ def build_services(client: Client, ledger: PostgresLedger, api_key: str) -> Serv
             raise RuntimeError(f"migrations not applied: {sorted(missing)}")
 
     async def check_temporal() -> None:
-        if not await client.service_client.check_health(retry=False):
-            raise RuntimeError("Temporal is not serving")
+        # Without its search attributes Temporal refuses every payment that uses them.
+        missing = await missing_search_attributes(client)
+        if missing:
+            raise RuntimeError(f"search attributes not registered: {missing}; run `paysaga migrate`")
 
     return Services(Payments(client, ledger), api_key, check_database, check_temporal)
 

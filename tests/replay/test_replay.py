@@ -27,7 +27,7 @@ async def test_recorded_payment_replays(name: str) -> None:
     await replay((HISTORIES / f"{name}.json").read_text())
 
 
-async def test_recorded_payment_replays_when_its_currency_is_no_longer_accepted(
+async def test_recorded_payment_replays_when_its_currency_is_accepted_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(EXPONENTS, "EUR")

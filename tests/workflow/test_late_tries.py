@@ -100,7 +100,8 @@ async def test_charge_after_a_reset_is_looked_up_before_it_is_sent(steps: Steps,
     done = await charged(steps, key)
     # Would hit a request to charge; a look-up doesn't meet it.
     await stack.fault("unavailable", payment_id=key, operation="capture")
-    found = await steps.run("charge", done.held.model_copy(update={"run": "the run before the reset"}))
+    held = done.held.model_copy(update={"fresh": True, "run": "the run before the reset"})
+    found = await steps.run("charge", held)
     assert found == done.charge
     assert await stack.journal_operations(key) == ["authorize", "capture"]
 
