@@ -1,7 +1,8 @@
 """The story of a payment: reserve, charge, record; and undo what was done when it can't be finished."""
 
 import asyncio
-from typing import assert_never
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, assert_never
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -20,6 +21,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows import names, telling
     from workflows.messages import decode, malformed
     from workflows.shielding import Shield
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 @workflow.defn
@@ -82,68 +86,53 @@ class PaymentWorkflow:
             again=start.again,
         )
         try:
-            return await self._steps.finish(
-                workflow.execute_activity_method(
-                    PaymentActivities.reserve,
-                    step,
-                    activity_id="reserve",
-                    summary=f"hold {start.request.money}",
-                    **UNTIL_KNOWN,
-                )
-            )
+            return await self._run(PaymentActivities.reserve, step, "reserve", f"hold {start.request.money}")
         except ActivityError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.type == FailureType.MALFORMED:
-                raise malformed(error.cause.message) from None
-            raise
+            refusal = _refusal(error, FailureType.MALFORMED)
+            if refusal is None:
+                raise
+            raise malformed(refusal) from None
 
     async def _charge(self, held: Held) -> Executed | Declined | Conflicted:
         telling.charging(held.request.money)
-        return await self._steps.finish(
-            workflow.execute_activity_method(
-                PaymentActivities.charge,
-                held,
-                activity_id="charge",
-                summary=f"capture {held.request.money}",
-                **UNTIL_KNOWN,
-            )
-        )
+        return await self._run(PaymentActivities.charge, held, "charge", f"capture {held.request.money}")
 
     async def _record_or_undo(self, charged: Charged) -> Payment:
-        telling.recording(charged.held.request.money)
+        money = charged.held.request.money
+        telling.recording(money)
         try:
-            return await self._steps.finish(
-                workflow.execute_activity_method(
-                    PaymentActivities.record,
-                    charged,
-                    activity_id="record",
-                    summary=f"post {charged.held.request.money} to the ledger",
-                    **UNTIL_KNOWN,
-                )
-            )
+            return await self._run(PaymentActivities.record, charged, "record", f"post {money} to the ledger")
         except ActivityError as error:
             # Only the ledger's own refusal says that recording can never succeed; anything else is no reason to refund.
-            if isinstance(error.cause, ApplicationError) and error.cause.type == FailureType.LEDGER_REFUSED:
-                return await self._undo(charged.held, not_recordable(error.cause.message))
-            raise
+            refusal = _refusal(error, FailureType.LEDGER_REFUSED)
+            if refusal is None:
+                raise
+            return await self._undo(charged.held, not_recordable(refusal))
 
     async def _undo(self, held: Held, ending: Ending) -> Payment:
         """Compensate: release the hold, or give back the charge. Without limit, since money must not stay behind."""
+        undo, money = Undo(held=held, ending=ending), held.request.money
         match ending.step:
             case "release":
-                telling.releasing(held.request.money)
-                activity, summary = PaymentActivities.release, f"void the hold of {held.request.money}"
+                telling.releasing(money)
+                return await self._run(PaymentActivities.release, undo, "release", f"void the hold of {money}")
             case "undo-charge":
-                telling.refunding(held.request.money)
-                activity, summary = PaymentActivities.undo_charge, f"refund {held.request.money}"
+                telling.refunding(money)
+                return await self._run(PaymentActivities.undo_charge, undo, "undo-charge", f"refund {money}")
             case _:
                 assert_never(ending.step)
+
+    async def _run(
+        self,
+        activity: Callable[[PaymentActivities, Argument], Awaitable[Result]],
+        argument: Argument,
+        activity_id: str,
+        summary: str,
+    ) -> Result:
+        """One step, to its known outcome, whatever is canceled meanwhile."""
         return await self._steps.finish(
             workflow.execute_activity_method(
-                activity,
-                Undo(held=held, ending=ending),
-                activity_id=ending.step,
-                summary=summary,
-                **UNTIL_KNOWN,
+                activity, argument, activity_id=activity_id, summary=summary, **UNTIL_KNOWN
             )
         )
 
@@ -178,3 +167,9 @@ class PaymentWorkflow:
     def payment(self) -> Payment | None:
         """The payment as far as this run knows it; the ledger knows more while a step is running."""
         return self._payment
+
+
+def _refusal(error: ActivityError, kind: FailureType) -> str | None:
+    """The words of a final failure of this kind; None when the activity failed of something else."""
+    cause = error.cause
+    return cause.message if isinstance(cause, ApplicationError) and cause.type == kind else None

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -130,7 +131,7 @@ class Child:
             return file.read().decode(errors="replace")
 
 
-class Server:
+class Server(ABC):
     """A process that is ready when it answers. Subclasses say how to start it and how to ask."""
 
     name: str
@@ -187,11 +188,11 @@ class Server:
         if self._child is not None:
             await self._child.kill()
 
-    async def _launch(self) -> Child:
-        raise NotImplementedError
+    @abstractmethod
+    async def _launch(self) -> Child: ...
 
-    async def _answers(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    async def _answers(self) -> bool: ...
 
     async def _until_ready(self, child: Child) -> None:
         deadline = time.monotonic() + self.ready_seconds

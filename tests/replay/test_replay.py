@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
@@ -44,4 +45,5 @@ async def test_replay_notices_a_step_that_changed_its_place() -> None:
 def test_history_names_no_machine_and_no_person(name: str) -> None:
     text = (HISTORIES / f"{name}.json").read_text()
     assert json.loads(text)["events"]
-    assert not re.search(r"/home/|/root/|/work/|/tmp/", text)
+    assert not re.search(r"\.py\b|site-packages", text)
+    assert str(Path(__file__).parents[2]) not in text
