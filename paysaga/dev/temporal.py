@@ -1,8 +1,10 @@
 """A Temporal server of our own: the official `temporal` command line program with a database file."""
 
 import shutil
+import sqlite3
 import sysconfig
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from paysaga.dev.errors import DevStackError
@@ -67,7 +69,25 @@ class TemporalServer(Server):
         self.check()
         await super().start()
 
+    def _discard_unfinished(self) -> None:
+        """Temporal killed while it makes its database leaves one that it can't start with. Without a single workflow
+        there is nothing to lose: let it begin anew."""
+        if not self.database.exists():
+            return
+        try:
+            with closing(sqlite3.connect(self.database)) as connection:
+                if connection.execute("SELECT EXISTS (SELECT 1 FROM executions)").fetchone() != (0,):
+                    return
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                return
+        except sqlite3.DatabaseError:
+            return
+        for suffix in ("", "-wal", "-shm"):
+            self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
+
     async def _launch(self) -> Child:
+        self._discard_unfinished()
         self._http_port, metrics_port = free_ports(2)
         ports = {"--port": self.port, "--http-port": self._http_port, "--metrics-port": metrics_port}
         command: list[str | Path] = [binary(), "server", "start-dev", "--db-filename", self.database, "--ip", HOST]
