@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
@@ -36,7 +36,7 @@ async def livez() -> Live:
 
 
 @router.get("/readyz", responses={503: {"model": Ready}})
-async def readyz(request: Request, services: Annotated[Services, Depends(services_of)]) -> JSONResponse:
+async def readyz(services: Annotated[Services, Depends(services_of)]) -> JSONResponse:
     """PostgreSQL (with its schema) and Temporal answer."""
 
     async def passes(check: str) -> Literal["ok", "unavailable"]:
