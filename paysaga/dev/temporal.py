@@ -21,7 +21,7 @@ SEARCH_ATTRIBUTES = {
     "OrderId": "Keyword",
 }
 # One fsync per commit: an answer that Temporal gave survives a power failure, as it does in production.
-_DURABLE = {"journal_mode": "wal", "synchronous": "2"}
+_DURABLE = ("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=2")
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
@@ -39,6 +39,8 @@ class TemporalServer(Server):
     """Keeps workflows in `data_dir`/temporal.db. Without `ui_port` it has no Web UI and starts a little faster."""
 
     name = "Temporal"
+    # How it keeps and hands out its work.
+    tuning: Sequence[str] = _DURABLE
 
     def __init__(
         self, data_dir: Path, port: int, ui_port: int | None = None, extra_arguments: Sequence[str] = ()
@@ -94,11 +96,9 @@ class TemporalServer(Server):
         for flag, port in ports.items():
             command += [flag, str(port)]
         command += ["--headless"] if self.ui_port is None else ["--ui-port", str(self.ui_port)]
-        for name, value in _DURABLE.items():
-            command += ["--sqlite-pragma", f"{name}={value}"]
         for name, kind in SEARCH_ATTRIBUTES.items():
             command += ["--search-attribute", f"{name}={kind}"]
-        command += ["--ui-disable-news-fetch", "--log-level", "warn", *self._extra]
+        command += ["--ui-disable-news-fetch", "--log-level", "warn", *self.tuning, *self._extra]
         return await Child.start(command, log=self.log, env=clean_environment())
 
     async def _answers(self) -> bool:
