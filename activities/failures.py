@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 
 from pydantic import ValidationError
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.settling import TakesLonger
 from gateways.port import NotExecuted, OutcomeUnknown
 from ledger.port import LedgerRefused, LedgerUnavailable
 from payments.request import PaymentRequest, RecordedRequest
@@ -40,6 +41,8 @@ class FailureType(StrEnum):
     """What was sent is no payment, or no message. Not retried."""
     OUTCOME_UNKNOWN = "OutcomeUnknown"
     """It may have happened at the processor. Retried until its record says which."""
+    TAKES_LONGER = "TakesLonger"
+    """The processor has not answered at once. The request goes on, and an activity that people can see waits for it."""
     PROCESSOR_UNAVAILABLE = "ProcessorUnavailable"
     """Surely nothing happened. Retried."""
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"
@@ -66,6 +69,10 @@ async def temporal_failures(*, ledger_refusal_is_final: bool = False) -> AsyncGe
             str(error), type=FailureType.PROCESSOR_UNAVAILABLE, next_retry_delay=error.retry_after
         ) from None
     # Retry.
+    except TakesLonger as error:
+        raise ApplicationError(
+            str(error), type=FailureType.TAKES_LONGER, category=ApplicationErrorCategory.BENIGN
+        ) from None
     except LedgerUnavailable as error:
         raise ApplicationError(str(error), type=FailureType.DATABASE_UNAVAILABLE) from None
     except UndoRefused as error:

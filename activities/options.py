@@ -14,13 +14,20 @@ _MAXIMUM: Final = timedelta(minutes=5)
 # was lost with its worker is noticed only when this has passed.
 TRY_TIMEOUT: Final = timedelta(seconds=10)
 
+# What a card network usually answers within. A step that takes longer becomes an activity that people can see.
+AT_ONCE_SECONDS: Final = 2.0
+
 
 class ActivityOptions(TypedDict):
-    """Keyword arguments of `workflow.execute_activity_method`."""
+    """Keyword arguments of `workflow.execute_activity_method` and `execute_local_activity_method`."""
 
     start_to_close_timeout: timedelta
     retry_policy: RetryPolicy
 
+
+AT_ONCE: Final = ActivityOptions(start_to_close_timeout=TRY_TIMEOUT, retry_policy=RetryPolicy(maximum_attempts=1))
+"""The one try inside the workflow task, which spares Temporal two thirds of the work. Nobody can see, pause or retry
+it, and a worker that dies takes its result along; so it is only for steps that may run twice, and never repeated."""
 
 UNTIL_KNOWN: Final = ActivityOptions(
     start_to_close_timeout=TRY_TIMEOUT,

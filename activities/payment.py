@@ -1,21 +1,19 @@
-"""The steps of a payment, and their undoing."""
+"""The steps of a payment: all of them at once, or one by one where people can see them."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities.failures import UndoRefused, check_request, temporal_failures
-from activities.settling import Settling, is_first_try
+from activities.deciding import capture_of, decide_ending, succeeded
+from activities.failures import check_request, temporal_failures
+from activities.settling import Settling
 from gateways.port import PaymentGateway
-from ledger.port import Claim, Decision, Ledger
-from ledger.postings import Account, Movement
-from payments.endings import charged_after_all, declined, hold_conflicted
-from payments.identifiers import OperationKind, operation_key
-from payments.messages import Charged, Decided, Ending, Held, Reservation, Reserve, Undo
-from payments.money import Money
-from payments.operations import Authorize, Capture, Conflicted, Declined, Executed, Refund, Settled, Void
+from ledger.port import Claim, Ledger, PaymentRecord
+from payments.endings import charge_conflicted, declined, hold_conflicted
+from payments.messages import Charged, Decided, Ending, Held, Reservation, Reserve
+from payments.operations import Authorize, Conflicted, Declined, Executed, Settled
 from payments.payment import Payment
-from payments.state import PaymentStatus
 
 
 class PaymentActivities:
@@ -28,163 +26,120 @@ class PaymentActivities:
         self._settling = Settling(gateway, ledger)
 
     @activity.defn
+    async def pay_at_once(self, step: Reserve) -> Decided | None:
+        """Reserve, charge and record in one go, as nearly every payment can be. None, or a failure, when anything is
+        not as usual: then it goes on step by step from what the ledger and the processor know.
+
+        Only for a key that this very try claims, so that nobody can have sent anything and nothing is looked up.
+        """
+        record = await self._claimed(step)
+        if isinstance(record, Decided):
+            return record
+        if step.again or not record.claimed_now:
+            return None
+        async with temporal_failures():
+            hold = await self._settling.settle(_authorize(step), fresh=True, sent_since=record.claimed_at)
+            match hold:
+                case Executed():
+                    return await self._charge_at_once(_held(step, record, hold))
+                case Declined():
+                    return await self._end(step.payment_id, declined(hold))
+                case Conflicted():
+                    return await self._leave_to_be_undone(step.payment_id, hold_conflicted(hold))
+                case _:
+                    assert_never(hold)
+
+    @activity.defn
     async def reserve(self, step: Reserve) -> Reservation:
         """Claim the key for ever, then place the hold. Nothing is held for a key that can't be claimed."""
-        claim = Claim(
-            payment_id=step.payment_id, request=step.request, processor=self._gateway.name, run=step.first_run
-        )
-        # Nothing has happened yet, so a claim that the books refuse may end the run.
-        async with temporal_failures(ledger_refusal_is_final=True):
-            if is_first_try():
-                check_request(step.request)
-            record = await self._ledger.claim(claim)
-        if record.fingerprint != step.request.fingerprint():
-            return Decided(payment=None)
-        if record.answer is not None:
-            return Decided(payment=record.answer)
-        run = activity.info().workflow_run_id or ""
-        fresh = record.first_run == step.first_run == run and not step.again
-        operation = Authorize(
-            payment_id=step.payment_id, money=step.request.money, payment_method=step.request.payment_method
-        )
+        record = await self._claimed(step)
+        if isinstance(record, Decided):
+            return record
+        operation = _authorize(step)
         async with temporal_failures():
-            outcome = await self._settling.settle(operation, fresh=fresh, sent_since=record.claimed_at)
+            outcome = await self._settling.settle(
+                operation, fresh=record.claimed_now and not step.again, sent_since=record.claimed_at
+            )
             match outcome:
                 case Executed():
-                    hold, ending = outcome, record.undoing
+                    return _held(step, record, outcome, record.undoing)
                 case Declined():
-                    return Decided(payment=await self._decide(step.payment_id, declined(outcome)))
+                    return await self._end(step.payment_id, declined(outcome))
                 case Conflicted():
                     ending = hold_conflicted(outcome)
                     hold = await self._settling.executed(operation)
                     if hold is None:
-                        return Decided(payment=await self._decide(step.payment_id, ending))
+                        return await self._end(step.payment_id, ending)
+                    return _held(step, record, hold, ending)
                 case _:
                     assert_never(outcome)
-        return Held(
-            payment_id=step.payment_id,
-            request=step.request,
-            claimed_at=record.claimed_at,
-            hold=hold,
-            fresh=fresh,
-            run=run,
-            ending=ending,
-        )
 
     @activity.defn
     async def charge(self, held: Held) -> Settled:
-        """Capture the hold."""
+        """Capture the hold. Looked up first: if nothing else, a worker that died may have sent it at once."""
         async with temporal_failures():
-            info = activity.info()
-            fresh = held.fresh and held.run == info.workflow_run_id
-            since = info.scheduled_time if fresh else held.claimed_at
-            return await self._settling.settle(_capture(held), fresh=fresh, sent_since=since)
+            return await self._settling.settle(capture_of(held), fresh=False, sent_since=held.claimed_at)
 
     @activity.defn
     async def record(self, charged: Charged) -> Payment:
         """Write the charge into the books. A refusal is final: the charge is then undone."""
-        held, charge = charged.held, charged.charge
-        decision = Decision(
-            payment_id=held.payment_id,
-            status=PaymentStatus.SUCCEEDED,
-            amount_authorized=held.hold.amount,
-            processor_reference=charge.reference,
-            movements=(_movement(OperationKind.CAPTURE, held, charge, Account.SALES),),
-        )
         async with temporal_failures(ledger_refusal_is_final=True):
-            return await self._ledger.decide(decision)
+            return await self._ledger.decide(succeeded(charged))
 
-    @activity.defn
-    async def release(self, undo: Undo) -> Payment:
-        """Void the hold and decide the payment. If an earlier run has charged it after all, refund the charge."""
-        async with temporal_failures():
-            decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
-            if decided is not None:
-                return decided
-            match await self._gateway.find(_capture(undo.held)):
-                case Executed() as charge:
-                    return await self._give_back(undo.held, charged_after_all(undo.ending), charge)
-                case _:
-                    return await self._release(undo)
-
-    @activity.defn
-    async def undo_charge(self, undo: Undo) -> Payment:
-        """Refund what the processor's record says was charged, and decide the payment."""
-        async with temporal_failures():
-            decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
-            if decided is not None:
-                return decided
-            charge = await self._settling.executed(_capture(undo.held))
-            if charge is None:
-                return await self._release(undo)
-            return await self._give_back(undo.held, undo.ending, charge)
-
-    async def _give_back(self, held: Held, ending: Ending, charge: Executed) -> Payment:
-        money = Money(amount=charge.amount, currency=charge.currency)
-        refund = await self._undone(Refund(payment_id=held.payment_id, money=money, capture=charge.reference))
-        movements = (
-            _movement(OperationKind.CAPTURE, held, charge, Account.SUSPENSE),
-            _movement(OperationKind.REFUND, held, refund, Account.SUSPENSE),
-        )
-        return await self._decide(held.payment_id, ending, held=held, reference=charge.reference, movements=movements)
-
-    async def _release(self, undo: Undo) -> Payment:
-        held = undo.held
-        money = Money(amount=held.hold.amount, currency=held.hold.currency)
-        await self._undone(Void(payment_id=held.payment_id, money=money, authorization=held.hold.reference))
-        return await self._decide(held.payment_id, undo.ending, held=held, reference=held.hold.reference)
-
-    async def _undone(self, operation: Void | Refund) -> Executed:
-        """The undoing, done. Raises what is retried for ever, where people see it: money must not stay behind."""
-        # Another try or run may have sent it: look it up first. It may be sent again however old it is, since no
-        # processor releases a hold twice, nor refunds more than was charged.
-        outcome = await self._settling.settle(operation, fresh=False, sent_since=None)
-        match outcome:
+    async def _charge_at_once(self, held: Held) -> Decided | None:
+        charge = await self._settling.settle(capture_of(held), fresh=True, sent_since=held.claimed_at)
+        match charge:
             case Executed():
-                return outcome
+                return Decided(payment=await self._ledger.decide(succeeded(Charged(held=held, charge=charge))))
             case Declined():
-                raise UndoRefused(f"the processor refused the {operation.kind}: {outcome.code}: {outcome.message}")
+                return await self._leave_to_be_undone(held.payment_id, declined(charge))
             case Conflicted():
-                found = await self._settling.executed(operation)
-                if found is None or found.differs_from(operation):
-                    raise UndoRefused(f"the {operation.kind} is not what was asked for: {outcome.detail}")
-                return found
+                return await self._leave_to_be_undone(held.payment_id, charge_conflicted(charge))
             case _:
-                assert_never(outcome)
+                assert_never(charge)
 
-    async def _decide(
-        self,
-        payment_id: str,
-        ending: Ending,
-        *,
-        held: Held | None = None,
-        reference: str | None = None,
-        movements: tuple[Movement, ...] = (),
-    ) -> Payment:
-        return await self._ledger.decide(
-            Decision(
-                payment_id=payment_id,
-                status=ending.status,
-                amount_authorized=held.hold.amount if held else 0,
-                processor_reference=reference,
-                failure=ending.failure,
-                conflicted=ending.conflicted,
-                movements=movements,
-            )
+    async def _claimed(self, step: Reserve) -> PaymentRecord | Decided:
+        """The payment's row, or its end: decided before, or the key belongs to another request."""
+        # Nothing has happened yet, so a claim that the books refuse may end the run.
+        async with temporal_failures(ledger_refusal_is_final=True):
+            record = await self._claim(step)
+        if record.fingerprint != step.request.fingerprint():
+            return Decided(payment=None)
+        return record if record.answer is None else Decided(payment=record.answer)
+
+    async def _claim(self, step: Reserve) -> PaymentRecord:
+        try:
+            check_request(step.request)
+        except ApplicationError:
+            # A payment that was claimed when the rules were others must still be finished.
+            record = await self._ledger.find(step.payment_id)
+            if record is None:
+                raise
+            return record
+        return await self._ledger.claim(
+            Claim(payment_id=step.payment_id, request=step.request, processor=self._gateway.name, run=step.first_run)
         )
 
+    async def _end(self, payment_id: str, ending: Ending) -> Decided:
+        """Nothing is held, so there is nothing to undo."""
+        return Decided(payment=await decide_ending(self._ledger, payment_id, ending))
 
-def _capture(held: Held) -> Capture:
-    return Capture(payment_id=held.payment_id, money=held.request.money, authorization=held.hold.reference)
+    async def _leave_to_be_undone(self, payment_id: str, ending: Ending) -> Decided | None:
+        """Written into the row, which `reserve` reads: the undoing itself is done where people can see it."""
+        decided = await self._ledger.begin_undoing(payment_id, ending)
+        return Decided(payment=decided) if decided else None
 
 
-def _movement(
-    kind: Literal[OperationKind.CAPTURE, OperationKind.REFUND], held: Held, done: Executed, account: Account
-) -> Movement:
-    return Movement(
-        operation=kind,
-        operation_key=operation_key(kind, held.payment_id),
-        processor_reference=done.reference,
-        money=Money(amount=done.amount, currency=done.currency),
-        account=account,
+def _authorize(step: Reserve) -> Authorize:
+    return Authorize(payment_id=step.payment_id, money=step.request.money, payment_method=step.request.payment_method)
+
+
+def _held(step: Reserve, record: PaymentRecord, hold: Executed, ending: Ending | None = None) -> Held:
+    return Held(
+        payment_id=step.payment_id,
+        request=step.request,
+        claimed_at=record.claimed_at,
+        hold=hold,
+        ours=record.first_run == step.first_run == activity.info().workflow_run_id and not step.again,
+        ending=ending,
     )

@@ -1,23 +1,25 @@
 """Brings one operation to a known outcome: send, look up, compare the echo; never guess, never charge twice."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from temporalio import activity
 
-from activities.options import next_retry_delay
+from activities.options import AT_ONCE_SECONDS, next_retry_delay
 from gateways.port import OutcomeUnknown, PaymentGateway
 from ledger.port import Ledger, LedgerError
-from payments.operations import Conflicted, Declined, Executed, Operation, Settled
+from payments.operations import Conflicted, Declined, Executed, Operation, Settled, key_of
 
 # Clocks differ, and a request may travel for a while: nothing is sent again in the last hour of the processor's window.
 KEY_WINDOW_MARGIN: Final = timedelta(hours=1)
-# Temporal stamps both times of a first try from one clock reading; a later try, also one after an operator's
-# `activity reset` (which sets the count back to 1), was scheduled later.
-FIRST_TRY_TOLERANCE: Final = timedelta(milliseconds=50)
 
 _log = logging.getLogger(__name__)
+
+
+class TakesLonger(Exception):
+    """The processor has not answered at once. The request goes on; the next try of the step waits for it."""
 
 
 class Settling:
@@ -26,21 +28,28 @@ class Settling:
     def __init__(self, gateway: PaymentGateway, ledger: Ledger) -> None:
         self._gateway = gateway
         self._ledger = ledger
+        self._under_way: dict[str, asyncio.Task[Executed | Declined]] = {}
 
     async def settle(self, operation: Operation, *, fresh: bool, sent_since: datetime | None) -> Settled:
         """The operation's outcome by the processor's word.
 
-        `fresh`: no earlier run can have sent it. `sent_since`: when it can have been sent at the earliest, which
-        bounds how long it is sent again; None when doing it twice is impossible at the processor.
-        Raises `NotExecuted` or `OutcomeUnknown`, the latter after showing it in the payment's row.
+        `fresh`: nobody can have sent it before. `sent_since`: when it can have been sent at the earliest, which bounds
+        how long it is sent again; None when doing it twice is impossible at the processor.
+        Raises `NotExecuted`, `TakesLonger` (a local activity only) or `OutcomeUnknown`, the latter after showing it in
+        the payment's row.
         """
+        local = activity.info().is_local
+        work = self._join_or_begin(operation, fresh=fresh, sent_since=sent_since)
+        # Waiting, not awaiting: who waits may be timed out or canceled, and the request must not be cut by that.
+        done, _ = await asyncio.wait({work}, timeout=AT_ONCE_SECONDS if local else None)
+        if not done:
+            raise TakesLonger(f"the processor has not answered the {operation.kind} within {AT_ONCE_SECONDS:.0f} s")
         try:
-            if fresh and is_first_try():
-                outcome = await self._gateway.submit(operation)
-            else:
-                outcome = await self._look_up_or_submit(operation, sent_since)
+            outcome = work.result()
         except OutcomeUnknown as error:
-            await self._show_unknown(operation, error.retry_after)
+            # After a local activity the next try comes at once.
+            if not local:
+                await self._show_unknown(operation, error.retry_after)
             raise
         match outcome:
             case Executed():
@@ -62,6 +71,25 @@ class Settling:
             case None:
                 raise OutcomeUnknown(f"the processor has no record of the {operation.kind} that it confirmed")
 
+    def _join_or_begin(
+        self, operation: Operation, *, fresh: bool, sent_since: datetime | None
+    ) -> asyncio.Task[Executed | Declined]:
+        """One request at a time for each key: a second one would only be told that the first is still executing."""
+        key = key_of(operation)
+        work = self._under_way.get(key)
+        if work is None:
+            work = asyncio.ensure_future(
+                self._gateway.submit(operation) if fresh else self._look_up_or_submit(operation, sent_since)
+            )
+            self._under_way[key] = work
+            work.add_done_callback(lambda done: self._end(key, done))
+        return work
+
+    def _end(self, key: str, work: asyncio.Task[Executed | Declined]) -> None:
+        del self._under_way[key]
+        if not work.cancelled():
+            work.exception()  # retrieved, should nobody wait any more
+
     async def _look_up_or_submit(self, operation: Operation, sent_since: datetime | None) -> Executed | Declined:
         found = await self._gateway.find(operation)
         if found is not None:
@@ -81,10 +109,3 @@ class Settling:
             await self._ledger.mark_unknown(operation.payment_id, operation.kind, delay)
         except LedgerError as error:
             _log.warning("could not show the unknown outcome of a payment: %s", error)
-
-
-def is_first_try() -> bool:
-    """Whether no earlier try of this activity can have sent anything."""
-    info = activity.info()
-    scheduled_again = info.current_attempt_scheduled_time - info.scheduled_time
-    return info.attempt == 1 and scheduled_again < FIRST_TRY_TOLERANCE

@@ -7,7 +7,11 @@ from typing import Final
 
 from pydantic import ValidationError
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    GetSystemInfoRequest,
+    GetWorkflowExecutionHistoryRequest,
+)
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -33,6 +37,15 @@ class Looking:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    async def check_temporal(self) -> None:
+        """Ask whether anybody is there, which a busy server answers as fast as an idle one."""
+        try:
+            await self._client.workflow_service.get_system_info(
+                GetSystemInfoRequest(), retry=False, timeout=LOOK_TIMEOUT
+            )
+        except (RPCError, RuntimeError) as error:
+            raise temporal_unavailable() from error
 
     async def is_open(self, payment_id: str) -> bool:
         """Whether the payment's workflow is still running, as far as Temporal knows."""

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
-from typing import Final
+from typing import Final, TypedDict
 
 import structlog
 from temporalio.client import (
@@ -14,9 +14,8 @@ from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
-    WorkflowUpdateStage,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -31,9 +30,12 @@ from workflows.telling import details, search_attributes, summary
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Most payments are decided by then. One that isn't costs a look whether Temporal is there at all: an outage must be
+# Most payments are decided by then. One that isn't costs a question whether Temporal is there at all: an outage must be
 # told within three seconds, however long the caller is willing to wait.
-PROBE_AFTER_SECONDS: Final = 1.0
+OUTAGE_CHECK_AFTER_SECONDS: Final = 1.0
+# How long Temporal waits for a worker that has taken a payment and died with it. A worker that lives tells Temporal in
+# time that it needs longer.
+TASK_TIMEOUT: Final = timedelta(seconds=5)
 # Reading one row takes milliseconds. A database that hangs must be told within the three seconds, too.
 LEDGER_SECONDS: Final = 2.0
 
@@ -56,6 +58,8 @@ class Undecided:
 class NoAnswer(Enum):
     """Why Temporal gave no answer."""
 
+    STARTED = auto()
+    """It was started just now, for a caller who doesn't wait."""
     NOT_YET = auto()
     """The payment is running and the time to wait is over, or it can't tell us."""
     OTHER_REQUEST = auto()
@@ -87,6 +91,8 @@ class Payments:
             word = await self._ask(payment_id, request, reuse, deadline)
             if isinstance(word, Decided):
                 return word
+            if word is NoAnswer.STARTED:
+                return Undecided(processing_payment(payment_id, request, datetime.now(UTC)))
             record = await self._row(payment_id)
             if record is not None and (answer := _answer_of(record, request)):
                 return answer
@@ -98,8 +104,7 @@ class Payments:
                 continue
             if word is NoAnswer.OTHER_REQUEST and record is None:
                 await self._probe(payment_id, request)
-            payment = record.payment if record else processing_payment(payment_id, request, datetime.now(UTC))
-            return Undecided(payment)
+            return Undecided(record.payment if record else processing_payment(payment_id, request, datetime.now(UTC)))
         raise temporal_unavailable()
 
     async def find(self, payment_id: str) -> Payment | None:
@@ -132,39 +137,44 @@ class Payments:
     async def _ask(
         self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, deadline: float
     ) -> Decided | NoAnswer:
-        """One Update-with-Start, within the caller's time and our own."""
-        pay = Pay(fingerprint=request.fingerprint(), nonce=secrets.token_hex(8))
-        operation = _start_operation(payment_id, request, reuse)
+        """One call to Temporal, within the caller's time and our own."""
         seconds_left = deadline - asyncio.get_running_loop().time()
-        stage = WorkflowUpdateStage.COMPLETED if seconds_left > 0 else WorkflowUpdateStage.ACCEPTED
-        call = asyncio.ensure_future(self._update(operation, pay, stage))
+        # An update is accepted when the workflow's first task is done, which is too late for who doesn't wait.
+        ask = self._start_and_wait if seconds_left > 0 else self._start
+        call = asyncio.ensure_future(ask(payment_id, request, reuse))
         try:
-            patience = min(seconds_left, PROBE_AFTER_SECONDS) if seconds_left > 0 else PROBE_AFTER_SECONDS
+            patience = min(seconds_left, OUTAGE_CHECK_AFTER_SECONDS) if seconds_left > 0 else OUTAGE_CHECK_AFTER_SECONDS
             done, _ = await asyncio.wait({call}, timeout=patience)
             if not done:
-                await self._probe(payment_id, request)
+                await self._looking.check_temporal()
                 seconds_left = deadline - asyncio.get_running_loop().time()
                 done, _ = await asyncio.wait({call}, timeout=max(seconds_left, 0))
-            return call.result() if done else NoAnswer.NOT_YET
+            if not done:
+                # A busy Temporal may take long to start it; of one that isn't started nothing may be said.
+                await self._probe(payment_id, request)
+                return NoAnswer.NOT_YET
+            return call.result()
         finally:
             call.cancel()
             await asyncio.wait({call})
 
-    async def _update(
-        self, operation: WithStartWorkflowOperation[object, object], pay: Pay, stage: WorkflowUpdateStage
+    async def _start_and_wait(
+        self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy
     ) -> Decided | NoAnswer:
+        """Update-with-Start: starts the payment or joins it, and brings the answer."""
+        pay, start = Pay(fingerprint=request.fingerprint()), _input(request, reuse)
+        operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
+            "PaymentWorkflow",
+            start,
+            id=payment_id,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=reuse,
+            **_start_options(request),
+        )
         try:
-            handle = await self._client.start_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
-                "pay",
-                pay,
-                id=pay.fingerprint,
-                start_workflow_operation=operation,
-                wait_for_stage=stage,
-                result_type=PayAnswer,
+            answer: PayAnswer = await self._client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
+                "pay", pay, id=pay.fingerprint, start_workflow_operation=operation, result_type=PayAnswer
             )
-            if stage is WorkflowUpdateStage.ACCEPTED:
-                return NoAnswer.NOT_YET
-            answer: PayAnswer = await handle.result()
         # RuntimeError: the client connects when it is first used, and can't.
         except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError, RPCError, RuntimeError) as error:
             return _no_answer(error)
@@ -172,7 +182,25 @@ class Payments:
             await _retrieve(operation)
         if answer.payment is None:
             return NoAnswer.CLOSED
-        return Decided(answer.payment, replayed=answer.nonce != pay.nonce)
+        return Decided(answer.payment, replayed=answer.nonce != start.nonce)
+
+    async def _start(self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy) -> NoAnswer:
+        """Starts the payment unless it is there. Raises `ProblemError` when it is there for another request."""
+        try:
+            await self._client.start_workflow(  # pyright: ignore[reportUnknownMemberType]
+                "PaymentWorkflow",
+                _input(request, reuse),
+                id=payment_id,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=reuse,
+                **_start_options(request),
+            )
+        except WorkflowAlreadyStartedError:
+            await self._probe(payment_id, request)
+            return NoAnswer.NOT_YET if await self._looking.is_open(payment_id) else NoAnswer.CLOSED
+        except (RPCError, RuntimeError) as error:
+            return _no_answer(error)
+        return NoAnswer.STARTED
 
     async def _probe(self, payment_id: str, request: RecordedRequest) -> None:
         """Raises `ProblemError` unless Temporal is there and has this payment, with this request."""
@@ -182,22 +210,29 @@ class Payments:
         _refuse_difference(started.start.request, request)
 
 
-def _start_operation(
-    payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy
-) -> WithStartWorkflowOperation[object, object]:
-    fingerprint = request.fingerprint()
-    return WithStartWorkflowOperation(
-        "PaymentWorkflow",
-        Start(request=request, fingerprint=fingerprint, again=reuse is not WorkflowIDReusePolicy.REJECT_DUPLICATE),
-        id=payment_id,
+class _StartOptions(TypedDict):
+    task_queue: str
+    task_timeout: timedelta
+    memo: dict[str, str]
+    search_attributes: TypedSearchAttributes
+    static_summary: str
+    static_details: str
+
+
+def _start_options(request: RecordedRequest) -> _StartOptions:
+    return _StartOptions(
         task_queue=names.TASK_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=reuse,
-        memo={names.MEMO_FINGERPRINT: fingerprint},
+        task_timeout=TASK_TIMEOUT,
+        memo={names.MEMO_FINGERPRINT: request.fingerprint()},
         search_attributes=search_attributes(request),
         static_summary=summary(request),
         static_details=details(request),
     )
+
+
+def _input(request: RecordedRequest, reuse: WorkflowIDReusePolicy) -> Start:
+    again = reuse is not WorkflowIDReusePolicy.REJECT_DUPLICATE
+    return Start(request=request, fingerprint=request.fingerprint(), again=again, nonce=secrets.token_hex(8))
 
 
 def _forget(call: asyncio.Future[PaymentRecord | None]) -> None:

@@ -52,6 +52,8 @@ class PaymentRecord(BaseModel):
     claimed_at: datetime
     undoing: Ending | None
     """How the payment is being undone, once that was begun: no run may charge it any more."""
+    claimed_now: bool = False
+    """This very call of `claim` wrote the row: nothing can have happened to the payment before."""
     answer: Payment | None
     """As it stood when it was first decided: what every repetition of the request is told. None while undecided."""
 

@@ -1,4 +1,4 @@
-"""The books in PostgreSQL: one method is one transaction of named statements."""
+"""The books in PostgreSQL: named statements, each a transaction of its own."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from ledger.port import Claim, Decision, LedgerRefused, LedgerUnavailable, PaymentRecord
-from ledger.postings import Movement, posting_for
+from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
 from ledger.rows import decided, record_of
 from payments.messages import Ending
@@ -51,7 +51,13 @@ async def open_pool(dsn: str, connections: int) -> Pool:
         max_size=connections,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
+        # asyncpg would send four statements to clean up after each use; ours leave nothing behind.
+        reset=_leave_as_it_is,
     )
+
+
+async def _leave_as_it_is(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """No statement of ours changes the session, takes an advisory lock or opens a cursor."""
 
 
 class PostgresLedger:
@@ -77,7 +83,9 @@ class PostgresLedger:
                 claim.run,
             )
             row = await connection.fetchrow(QUERIES["claim"], *fields)
-            row = row or await connection.fetchrow(QUERIES["find"], claim.payment_id)
+            if row is not None:
+                return record_of(row, claimed_now=True)
+            row = await connection.fetchrow(QUERIES["find"], claim.payment_id)
             if row is None:
                 now: datetime = await connection.fetchval(QUERIES["now"])
                 answer = processing_payment(claim.payment_id, request, now).model_copy(
@@ -88,7 +96,7 @@ class PostgresLedger:
                 row = row or await connection.fetchrow(QUERIES["find"], claim.payment_id)
             return record_of(_present(row, claim.payment_id))
 
-        return await self._transaction(work)
+        return await self._run(work)
 
     async def find(self, payment_id: str) -> PaymentRecord | None:
         """See `Ledger.find`."""
@@ -122,32 +130,34 @@ class PostgresLedger:
         """See `Ledger.decide`."""
 
         async def work(connection: Connection) -> Payment:
-            row = await connection.fetchrow(QUERIES["find_for_update"], decision.payment_id)
-            record = record_of(_present(row, decision.payment_id))
-            if record.answer is not None:
-                return record.answer
-            if not can_move(record.payment.status, decision.status):
-                raise LedgerRefused("state_machine", f"{record.payment.status} can't become {decision.status}")
-            for movement in decision.movements:
-                await _post(connection, decision.payment_id, movement, str(record.payment.processor))
-            answer = decided(record.payment, decision, _present(row, decision.payment_id)["decided_at"])
-            await connection.execute(
-                QUERIES["decide"],
-                answer.id,
-                answer.status,
-                answer.amount_authorized,
-                answer.amount_captured,
-                answer.amount_refunded,
-                answer.processor_reference,
-                answer.failure and answer.failure.code,
-                answer.failure and answer.failure.message,
-                answer.conflicted,
-                answer.model_dump_json(),
-                answer.updated_at,
-            )
-            return answer
+            while True:
+                row = _present(await connection.fetchrow(QUERIES["find"], decision.payment_id), decision.payment_id)
+                record = record_of(row)
+                if record.answer is not None:
+                    return record.answer
+                if not can_move(record.payment.status, decision.status):
+                    raise LedgerRefused("state_machine", f"{record.payment.status} can't become {decision.status}")
+                answer = decided(record.payment, decision, row["read_at"])
+                postings = [(m, posting_for(m, str(record.payment.processor))) for m in decision.movements]
+                written = await connection.fetchval(
+                    QUERIES["decide"],
+                    answer.id,
+                    answer.status,
+                    answer.amount_authorized,
+                    answer.amount_captured,
+                    answer.amount_refunded,
+                    answer.processor_reference,
+                    answer.failure and answer.failure.code,
+                    answer.failure and answer.failure.message,
+                    answer.conflicted,
+                    answer.model_dump_json(),
+                    answer.updated_at,
+                    *_columns(postings),
+                )
+                if written is not None:
+                    return answer
 
-        return await self._transaction(work)
+        return await self._run(work)
 
     async def migrations_applied(self) -> list[str]:
         """File names of the migrations that this database has. Raises `LedgerUnavailable`."""
@@ -156,13 +166,6 @@ class PostgresLedger:
             return [row["name"] for row in await connection.fetch(QUERIES["migrations_applied"])]
 
         return await self._run(work)
-
-    async def _transaction(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-        async def in_transaction(connection: Connection) -> Result:
-            async with connection.transaction():
-                return await work(connection)
-
-        return await self._run(in_transaction)
 
     async def _run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Give the work a connection, and our words to what PostgreSQL may say."""
@@ -181,30 +184,17 @@ class PostgresLedger:
         raise AssertionError("the second round returns or raises")
 
 
-async def _post(connection: Connection, payment_id: str, movement: Movement, processor: str) -> None:
-    """Post from the inserted row only: an event that was recorded before has been posted before."""
-    sequence = await connection.fetchval(
-        QUERIES["insert_transaction"],
-        movement.operation_key,
-        payment_id,
-        movement.operation,
-        processor,
-        movement.processor_reference,
-    )
-    if sequence is None:
-        return
-    posting = posting_for(movement, processor)
-    money = posting.money
-    for account in sorted((posting.debit_account, posting.credit_account)):
-        await connection.execute(QUERIES["open_account"], account, money.currency)
-    await connection.execute(
-        QUERIES["insert_posting"],
-        sequence,
-        posting.debit_account,
-        posting.credit_account,
-        money.amount,
-        money.currency,
-    )
+def _columns(postings: list[tuple[Movement, Posting]]) -> list[list[str] | list[int]]:
+    """What moved and what it posts, as one array for each column."""
+    return [
+        [movement.operation_key for movement, _ in postings],
+        [movement.operation for movement, _ in postings],
+        [movement.processor_reference for movement, _ in postings],
+        [posting.debit_account for _, posting in postings],
+        [posting.credit_account for _, posting in postings],
+        [posting.money.amount for _, posting in postings],
+        [posting.money.currency for _, posting in postings],
+    ]
 
 
 def _present(row: asyncpg.Record | None, payment_id: str) -> asyncpg.Record:

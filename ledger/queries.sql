@@ -16,10 +16,7 @@ ON CONFLICT DO NOTHING
 RETURNING *
 
 -- name: find
-SELECT * FROM payments WHERE id = $1
-
--- name: find_for_update
-SELECT *, now() AS decided_at FROM payments WHERE id = $1 FOR UPDATE
+SELECT *, now() AS read_at FROM payments WHERE id = $1
 
 -- name: mark_unknown
 -- Guarded: a try that comes too late must not mark a payment that was decided meanwhile.
@@ -38,25 +35,32 @@ SET undoing = coalesce(undoing, $2), updated_at = now(),
 WHERE id = $1 AND answer IS NULL
 RETURNING id
 
--- name: open_account
-INSERT INTO accounts (name, currency) VALUES ($1, $2) ON CONFLICT DO NOTHING
-
--- name: insert_transaction
--- No row comes back when this event was recorded before; then nothing may be posted for it.
-INSERT INTO ledger_transactions (operation_key, payment_id, operation, processor, processor_reference)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING
-RETURNING sequence
-
--- name: insert_posting
-INSERT INTO postings (transaction, debit_account, credit_account, amount, currency) VALUES ($1, $2, $3, $4, $5)
-
 -- name: decide
-UPDATE payments
-SET status = $2, amount_authorized = $3, amount_captured = $4, amount_refunded = $5, processor_reference = $6,
-    failure_code = $7, failure_message = $8, conflicted = $9, answer = $10, updated_at = $11,
-    unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
-WHERE id = $1 AND answer IS NULL
+-- The payment's end and what it posts, or nothing at all when it was decided meanwhile. An event that was recorded
+-- before comes back from no INSERT, so nothing is posted for it again.
+WITH payment AS (
+    UPDATE payments
+    SET status = $2, amount_authorized = $3, amount_captured = $4, amount_refunded = $5, processor_reference = $6,
+        failure_code = $7, failure_message = $8, conflicted = $9, answer = $10, updated_at = $11,
+        unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
+    WHERE id = $1 AND answer IS NULL
+    RETURNING id, processor
+), movement AS (
+    SELECT * FROM payment, unnest($12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::bigint[],
+        $18::text[]) AS m (operation_key, operation, reference, debit_account, credit_account, amount, currency)
+), opened AS (
+    INSERT INTO accounts (name, currency)
+    SELECT debit_account, currency FROM movement UNION SELECT credit_account, currency FROM movement ORDER BY 1, 2
+    ON CONFLICT DO NOTHING
+), recorded AS (
+    INSERT INTO ledger_transactions (operation_key, payment_id, operation, processor, processor_reference)
+    SELECT operation_key, id, operation, processor, reference FROM movement
+    ON CONFLICT DO NOTHING
+    RETURNING sequence, operation_key
+), posted AS (
+    INSERT INTO postings (transaction, debit_account, credit_account, amount, currency)
+    SELECT sequence, debit_account, credit_account, amount, currency FROM recorded JOIN movement USING (operation_key)
+) SELECT id FROM payment
 
 -- name: now
 SELECT now()

@@ -12,7 +12,7 @@ from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
 
-def record_of(row: asyncpg.Record) -> PaymentRecord:
+def record_of(row: asyncpg.Record, *, claimed_now: bool = False) -> PaymentRecord:
     """The permanent row, with the payment as it stands."""
     request = RecordedRequest.model_validate_json(row["request"])
     return PaymentRecord(
@@ -21,6 +21,7 @@ def record_of(row: asyncpg.Record) -> PaymentRecord:
         fingerprint=row["fingerprint"],
         first_run=row["first_run"],
         claimed_at=row["created_at"],
+        claimed_now=claimed_now,
         undoing=row["undoing"] and Ending.model_validate_json(row["undoing"]),
         answer=row["answer"] and Payment.model_validate_json(row["answer"]),
     )

@@ -27,17 +27,18 @@ class Start(Message):
     fingerprint: str
     again: bool = False
     """There was a run of this payment before, whatever the ledger remembers of it."""
+    nonce: str = ""
+    """New for each HTTP request, so that the one which started the payment can be told from its repetitions."""
 
 
 class Pay(Message):
-    """The update that waits for the payment's answer. The nonce is new for each HTTP request."""
+    """The update that waits for the payment's answer."""
 
     fingerprint: str
-    nonce: str
 
 
 class PayAnswer(Message):
-    """The decided payment, with the nonce of the first caller: any other caller is told that it's a replay.
+    """The decided payment, with the nonce of who started it: any other caller is told that it's a replay.
 
     Without a payment the ledger must be asked: the key belongs to another request, or this run never got so far.
     """
@@ -47,7 +48,7 @@ class PayAnswer(Message):
 
 
 class Reserve(Message):
-    """Input of `reserve`."""
+    """Input of `pay_at_once` and `reserve`."""
 
     payment_id: str
     request: RecordedRequest
@@ -74,10 +75,8 @@ class Held(Message):
     claimed_at: datetime
     hold: Executed
     """By the processor's word, which may differ from what was asked: then `ending` says so."""
-    fresh: bool
-    """Nobody can have sent anything for this payment before the run that holds it."""
-    run: str = ""
-    """That run. A reset goes on with what the run before it knew, but is another run."""
+    ours: bool
+    """The run that holds it claimed it: no other run can have sent the charge."""
     ending: Ending | None = None
     """Set when the payment can't go on: an earlier run had begun to undo it, or the hold isn't what was asked for."""
 
@@ -101,7 +100,7 @@ class Charged(Message):
 
 
 class Undo(Message):
-    """Input of `release` and `undo-charge`."""
+    """Input of `release` and `undo_charge`."""
 
     held: Held
     ending: Ending

@@ -7,11 +7,11 @@ from typing import Final
 
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.options import TRY_TIMEOUT
 from activities.payment import PaymentActivities
+from activities.undoing import UndoingActivities
 from gateways.port import PaymentGateway
 from ledger.port import Ledger
 from paysaga import logs
@@ -25,23 +25,33 @@ from workflows.payment import PaymentWorkflow
 GRACE: Final = TRY_TIMEOUT + timedelta(seconds=1)
 # A workflow's next task goes to the worker that has it in memory; when that one is dead, this long is lost.
 STICKY_TIMEOUT: Final = timedelta(seconds=3)
+# Almost every task is the first and only one of a new payment. One that finds a poller waiting is handed over without
+# being written down and read again, and doesn't wait behind those that came later.
+POLLS: Final = 40
+NEW_PAYMENTS_RATIO: Final = 0.8
 RECONNECT_SECONDS: Final = 0.5
 
 
 def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_queue: str = TASK_QUEUE) -> Worker:
     """Everything that runs payments, on one task queue."""
     steps = PaymentActivities(gateway, ledger)
+    undoing = UndoingActivities(gateway, ledger)
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[PaymentWorkflow],
-        activities=[steps.reserve, steps.charge, steps.record, steps.release, steps.undo_charge],
+        activities=[
+            steps.pay_at_once,
+            steps.reserve,
+            steps.charge,
+            steps.record,
+            undoing.release,
+            undoing.undo_charge,
+        ],
         interceptors=[MessageGuard()],
-        # asyncpg crashes the process when a workflow's sandbox imports it anew. Nothing of ours imports it there, and
-        # this line keeps it so should anybody try.
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg")
-        ),
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_concurrent_workflow_task_polls=POLLS,
+        nonsticky_to_sticky_poll_ratio=NEW_PAYMENTS_RATIO,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
     )

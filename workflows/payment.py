@@ -6,12 +6,13 @@ from typing import TypeVar, assert_never
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import FailureType
-    from activities.options import UNTIL_KNOWN
+    from activities.options import AT_ONCE, UNTIL_KNOWN
     from activities.payment import PaymentActivities
+    from activities.undoing import UndoingActivities
     from payments.endings import canceled, charge_conflicted, declined, not_recordable
     from payments.identifiers import idempotency_key_problem
     from payments.messages import Charged, Decided, Ending, Held, Pay, PayAnswer, Reserve, Start, Undo
@@ -24,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+Steps = TypeVar("Steps")
 
 
 @workflow.defn
@@ -33,6 +35,7 @@ class PaymentWorkflow:
     def __init__(self) -> None:
         self._payment: Payment | None = None
         self._fingerprint = ""
+        self._nonce = ""
         self._over = False
         self._steps = Shield()
 
@@ -44,26 +47,51 @@ class PaymentWorkflow:
         Raises `ApplicationError` for an input that is no payment, and `CancelledError` when it was canceled in time.
         """
         start = self._accept(raw_start)
+        self._payment = await self._pay(start)
+        return await self._answer_and_close()
+
+    async def _pay(self, start: Start) -> Payment | None:
+        """At once, inside this workflow task; if anything is not as usual, step by step, where people can see it."""
+        canceled_already = workflow.cancellation_reason() is not None
+        decided = None if canceled_already else await self._pay_at_once(start)
+        return decided.payment if decided is not None else await self._pay_step_by_step(start)
+
+    async def _pay_at_once(self, start: Start) -> Decided | None:
+        money = start.request.money
+        telling.paying(money)
+        try:
+            return await self._steps.finish(
+                workflow.execute_local_activity_method(
+                    PaymentActivities.pay_at_once,
+                    _claim(start),
+                    activity_id="pay-at-once",
+                    summary=f"hold, capture and post {money}",
+                    **AT_ONCE,
+                )
+            )
+        except FailureError:
+            # Whatever it was. An ordinary activity fails with ActivityError, a local one with what it raised.
+            return None
+
+    async def _pay_step_by_step(self, start: Start) -> Payment | None:
         held = await self._reserve(start)
         if isinstance(held, Decided):
-            self._payment = held.payment
-        elif held.ending is not None:
-            self._payment = await self._undo(held, held.ending)
-        elif self._steps.cancel_requested and held.fresh:
-            # Only then is it sure that no run has sent the charge. Otherwise the payment is finished.
-            self._payment = await self._undo(held, canceled())
-        else:
-            charge = await self._charge(held)
-            match charge:
-                case Executed():
-                    self._payment = await self._record_or_undo(Charged(held=held, charge=charge))
-                case Declined():
-                    self._payment = await self._undo(held, declined(charge))
-                case Conflicted():
-                    self._payment = await self._undo(held, charge_conflicted(charge))
-                case _:
-                    assert_never(charge)
-        return await self._answer_and_close()
+            return held.payment
+        if held.ending is not None:
+            return await self._undo(held, held.ending)
+        if self._steps.cancel_requested and held.ours:
+            # Another run may have sent the charge already; then the payment is finished.
+            return await self._undo(held, canceled())
+        charge = await self._charge(held)
+        match charge:
+            case Executed():
+                return await self._record_or_undo(Charged(held=held, charge=charge))
+            case Declined():
+                return await self._undo(held, declined(charge))
+            case Conflicted():
+                return await self._undo(held, charge_conflicted(charge))
+            case _:
+                assert_never(charge)
 
     def _accept(self, raw_start: RawValue) -> Start:
         start = decode(raw_start, Start)
@@ -73,20 +101,14 @@ class PaymentWorkflow:
         self._fingerprint = start.request.fingerprint()
         if start.fingerprint != self._fingerprint:
             raise malformed("the fingerprint is not that of the request")
+        self._nonce = start.nonce
         self._payment = processing_payment(workflow.info().workflow_id, start.request, workflow.info().start_time)
         return start
 
     async def _reserve(self, start: Start) -> Held | Decided:
-        info = workflow.info()
         telling.reserving(start.request.money)
-        step = Reserve(
-            payment_id=info.workflow_id,
-            request=start.request,
-            first_run=info.first_execution_run_id,
-            again=start.again,
-        )
         try:
-            return await self._run(PaymentActivities.reserve, step, "reserve", f"hold {start.request.money}")
+            return await self._run(PaymentActivities.reserve, _claim(start), "reserve", f"hold {start.request.money}")
         except ActivityError as error:
             refusal = _refusal(error, FailureType.MALFORMED)
             if refusal is None:
@@ -115,16 +137,16 @@ class PaymentWorkflow:
         match ending.step:
             case "release":
                 telling.releasing(money)
-                return await self._run(PaymentActivities.release, undo, "release", f"void the hold of {money}")
+                return await self._run(UndoingActivities.release, undo, "release", f"void the hold of {money}")
             case "undo-charge":
                 telling.refunding(money)
-                return await self._run(PaymentActivities.undo_charge, undo, "undo-charge", f"refund {money}")
+                return await self._run(UndoingActivities.undo_charge, undo, "undo-charge", f"refund {money}")
             case _:
                 assert_never(ending.step)
 
     async def _run(
         self,
-        activity: Callable[[PaymentActivities, Argument], Awaitable[Result]],
+        activity: Callable[[Steps, Argument], Awaitable[Result]],
         argument: Argument,
         activity_id: str,
         summary: str,
@@ -151,7 +173,7 @@ class PaymentWorkflow:
         pay = decode(raw_pay, Pay)
         await workflow.wait_condition(lambda: self._over)
         mine = pay.fingerprint == self._fingerprint
-        return PayAnswer(payment=self._payment if mine else None, nonce=pay.nonce)
+        return PayAnswer(payment=self._payment if mine else None, nonce=self._nonce)
 
     @pay.validator
     def _refuse_pay(self, raw_pay: RawValue) -> None:
@@ -167,6 +189,13 @@ class PaymentWorkflow:
     def payment(self) -> Payment | None:
         """The payment as far as this run knows it; the ledger knows more while a step is running."""
         return self._payment
+
+
+def _claim(start: Start) -> Reserve:
+    info = workflow.info()
+    return Reserve(
+        payment_id=info.workflow_id, request=start.request, first_run=info.first_execution_run_id, again=start.again
+    )
 
 
 def _refusal(error: ActivityError, kind: FailureType) -> str | None:

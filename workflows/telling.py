@@ -58,6 +58,15 @@ def details(request: RecordedRequest) -> str:
     )
 
 
+def paying(money: Money) -> None:
+    """Everything is being done at once, which takes milliseconds; who reads this sees a payment that waits."""
+    _tell(
+        f"Reserving, charging and recording {money} at once.",
+        "If nobody works on it, the workers are down or busy. If it takes longer than a few seconds, it goes on in "
+        "steps of their own.",
+    )
+
+
 def reserving(money: Money) -> None:
     """The hold is being placed."""
     _tell(

@@ -22,6 +22,14 @@ SEARCH_ATTRIBUTES = {
 }
 # One fsync per commit: an answer that Temporal gave survives a power failure, as it does in production.
 _DURABLE = ("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=2")
+_DYNAMIC = {
+    # start-dev reads the names of the search attributes from its database on every request; ours are there from the
+    # start.
+    "system.forceSearchAttributesCacheRefreshOnRead": "false",
+    # One server hands out every task: more partitions only make it look for a waiting worker in another one.
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
+}
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
@@ -40,7 +48,10 @@ class TemporalServer(Server):
 
     name = "Temporal"
     # How it keeps and hands out its work.
-    tuning: Sequence[str] = _DURABLE
+    tuning: Sequence[str] = (
+        *_DURABLE,
+        *(part for name, value in _DYNAMIC.items() for part in ("--dynamic-config-value", f"{name}={value}")),
+    )
 
     def __init__(
         self, data_dir: Path, port: int, ui_port: int | None = None, extra_arguments: Sequence[str] = ()

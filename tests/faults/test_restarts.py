@@ -22,9 +22,9 @@ async def payments_under_way(stack: Stack, operation: str) -> list[str]:
     """Payments spread over this operation: some wait for the processor's slow reply, some are not there yet."""
     keys = [new_key(f"restart-{operation}") for _ in range(PAYMENTS)]
     for number, key in enumerate(keys):
-        await stack.fault("slow", payment_id=key, operation=operation, seconds=0.3 * number)
+        await stack.fault("slow", payment_id=key, operation=operation, seconds=0.5 * number)
     replies = await asyncio.gather(*(stack.pay_persistently(key, wait=0) for key in keys))
-    assert {reply.status_code for reply in replies} == {202}
+    assert {reply.status_code for reply in replies} <= {201, 202}
     await asyncio.sleep(0.7)
     return keys
 

@@ -37,12 +37,12 @@ def test_statements_are_exactly_those_that_the_code_names() -> None:
 
 def test_no_statement_hides_behind_another() -> None:
     """One that lacks its name line would be sent with the one before it."""
-    words = re.compile(r"^(INSERT|UPDATE|SELECT|DELETE)\b", re.MULTILINE)
+    words = re.compile(r"^(INSERT|UPDATE|SELECT|DELETE|WITH)\b", re.MULTILINE)
     assert {name for name, sql in QUERIES.items() if len(words.findall(sql)) != 1} == set()
 
 
 def test_statement_without_where_never_changes_a_row() -> None:
-    changing = {name: sql for name, sql in QUERIES.items() if re.search(r"^(UPDATE|DELETE)", sql, re.MULTILINE)}
+    changing = {name: sql for name, sql in QUERIES.items() if re.search(r"\bUPDATE payments|\bDELETE\b", sql)}
     assert changing
     assert [name for name, sql in changing.items() if "WHERE id = $1 AND answer IS NULL" not in sql] == []
 

@@ -17,16 +17,16 @@ from tests.harness import Stack, new_key, open_stack
 HISTORIES = Path(__file__).parent / "histories"
 
 # What to ask for, and which fault the processor has, by the name of the path.
-SCENARIOS: dict[str, tuple[dict[str, Any], tuple[str, str] | None]] = {
-    "paid": ({}, None),
-    "declined": ({"payment_method": "pm_card_chargeDeclined"}, None),
-    "charge_declined": ({"payment_method": "pm_sandbox_captureDeclined"}, None),
-    "outcome_unknown": ({}, ("reset_after_execution", "capture")),
-    "hold_conflicted": ({}, ("wrong_amount", "authorize")),
-    "charge_conflicted": ({}, ("wrong_amount", "capture")),
-    "recording_refused": ({"currency": "XPF"}, None),
-    "canceled": ({}, ("slow", "authorize")),
-    "cancel_refused": ({}, ("slow", "capture")),
+SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "paid": ({}, {}),
+    "declined": ({"payment_method": "pm_card_chargeDeclined"}, {}),
+    "charge_declined": ({"payment_method": "pm_sandbox_captureDeclined"}, {}),
+    "outcome_unknown": ({}, {"fault": "reset_after_execution", "operation": "capture"}),
+    "hold_conflicted": ({}, {"fault": "wrong_amount", "operation": "authorize"}),
+    "charge_conflicted": ({}, {"fault": "wrong_amount", "operation": "capture"}),
+    "recording_refused": ({"currency": "XPF"}, {}),
+    "canceled": ({}, {"fault": "slow", "operation": "authorize", "seconds": 4}),
+    "cancel_refused": ({}, {"fault": "slow", "operation": "capture", "seconds": 4}),
 }
 
 
@@ -34,8 +34,8 @@ async def record(stack: Stack, name: str) -> str:
     """The history of one payment, as JSON."""
     fields, fault = SCENARIOS[name]
     key = new_key(name.replace("_", "-"))
-    if fault is not None:
-        await stack.fault(fault[0], operation=fault[1], payment_id=key)
+    if fault:
+        await stack.fault(payment_id=key, **fault)
     waiting = asyncio.create_task(stack.pay(key, wait=30, **fields))
     handle = (await stack.temporal()).get_workflow_handle(key)
     if name.startswith("cancel"):

@@ -20,9 +20,9 @@ def test_top_level_package_is_ours_and_not_another_distributions(package: str) -
 
 
 def test_every_package_of_the_repository_is_shipped_and_linted() -> None:
-    found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert found == set(PACKAGES) == set(PYPROJECT["tool"]["importlinter"]["root_packages"])
-    assert set(PYPROJECT["tool"]["pyright"]["include"]) == found | {"tests"}
+    assert set(PYPROJECT["tool"]["pyright"]["include"]) == found | {"tests", "benchmarks"}
 
 
 def test_workflow_package_imports_nothing() -> None:

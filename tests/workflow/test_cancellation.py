@@ -10,6 +10,9 @@ from temporalio.service import RPCError
 
 from tests.harness import Stack, new_key
 
+# Longer than a payment is tried at once, shorter than the processor's deadline: the step can be seen while it waits.
+SLOW = 4.0
+
 
 async def handle_of(stack: Stack, key: str) -> Any:
     return (await stack.temporal()).get_workflow_handle(key)
@@ -37,7 +40,7 @@ async def closed_status(stack: Stack, key: str) -> WorkflowExecutionStatus | Non
 
 async def test_cancel_while_the_hold_is_placed_releases_it_and_charges_nothing(stack: Stack) -> None:
     key = new_key()
-    await stack.fault("slow", payment_id=key, operation="authorize", seconds=1)
+    await stack.fault("slow", payment_id=key, operation="authorize", seconds=SLOW)
     waiting = asyncio.create_task(stack.pay(key))
     await until_pending(stack, key, "reserve")
     await (await handle_of(stack, key)).cancel()
@@ -51,7 +54,8 @@ async def test_cancel_while_the_hold_is_placed_releases_it_and_charges_nothing(s
 @pytest.mark.parametrize("fault", ["slow", "reset_after_execution", "timeout_before_execution", "unavailable"])
 async def test_cancel_during_the_charge_finishes_the_payment(stack: Stack, fault: str) -> None:
     key = new_key()
-    await stack.fault(fault, payment_id=key, operation="capture")
+    seconds = {"seconds": SLOW} if fault == "slow" else {}
+    await stack.fault(fault, payment_id=key, operation="capture", times=1 if seconds else 2, **seconds)
     waiting = asyncio.create_task(stack.pay(key, wait=30))
     await until_pending(stack, key, "charge")
     await (await handle_of(stack, key)).cancel()
@@ -64,6 +68,7 @@ async def test_cancel_during_the_charge_finishes_the_payment(stack: Stack, fault
 async def test_cancel_between_the_tries_of_an_unknown_charge_finishes_the_payment(stack: Stack) -> None:
     # The trap of cancelling activities: between tries Temporal would call it canceled although the money moved.
     key = new_key()
+    await stack.fault("unavailable", payment_id=key, operation="capture")
     await stack.fault("reset_after_execution", payment_id=key, operation="capture")
     waiting = asyncio.create_task(stack.pay(key, wait=30))
     await until_pending(stack, key, "charge", attempt=2)
@@ -77,7 +82,7 @@ async def test_cancel_between_the_tries_of_an_unknown_charge_finishes_the_paymen
 
 async def test_cancel_during_the_undoing_undoes_to_the_end(stack: Stack) -> None:
     key = new_key()
-    await stack.fault("slow", payment_id=key, operation="void", seconds=1)
+    await stack.fault("slow", payment_id=key, operation="void", seconds=SLOW)
     await stack.fault("unavailable", payment_id=key, operation="void")
     waiting = asyncio.create_task(stack.pay(key, wait=30, payment_method="pm_sandbox_captureDeclined"))
     await until_pending(stack, key, "release")
@@ -112,7 +117,7 @@ async def test_cancel_before_any_worker_took_the_payment_charges_nothing(own_sta
 
 async def test_retry_of_a_canceled_payment_is_told_that_it_was_canceled(stack: Stack) -> None:
     key = new_key()
-    await stack.fault("slow", payment_id=key, operation="authorize", seconds=1)
+    await stack.fault("slow", payment_id=key, operation="authorize", seconds=SLOW)
     waiting = asyncio.create_task(stack.pay(key))
     await until_pending(stack, key, "reserve")
     await (await handle_of(stack, key)).cancel()

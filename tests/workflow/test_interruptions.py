@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 from payments.messages import Start
 from payments.request import PaymentRequest
 from tests.harness import Stack, a_request, new_key
-from tests.workflow.test_cancellation import closed_status, handle_of, until_pending
+from tests.workflow.test_cancellation import SLOW, closed_status, handle_of, until_pending
 
 
 async def forget(client: Client, key: str) -> None:
@@ -50,7 +50,7 @@ async def reset(client: Client, key: str) -> None:
 @pytest.mark.parametrize(("operation", "activity"), [("authorize", "reserve"), ("capture", "charge")])
 async def test_terminated_payment_is_finished_by_the_clients_retry(stack: Stack, operation: str, activity: str) -> None:
     key = new_key()
-    await stack.fault("slow", payment_id=key, operation=operation)
+    await stack.fault("slow", payment_id=key, operation=operation, seconds=SLOW)
     waiting = asyncio.create_task(stack.pay(key))
     await until_pending(stack, key, activity)
     await (await handle_of(stack, key)).terminate()
@@ -113,7 +113,7 @@ async def test_key_stays_with_its_first_request_when_its_run_was_terminated_befo
 
 async def test_reset_in_mid_charge_charges_once(stack: Stack) -> None:
     key = new_key()
-    await stack.fault("slow", payment_id=key, operation="capture")
+    await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
     assert (await stack.pay(key, wait=1)).status_code == 202
     await until_pending(stack, key, "charge")
     await reset(await stack.temporal(), key)
@@ -156,7 +156,7 @@ async def test_key_used_again_after_temporal_forgot_it_gets_the_first_answer_and
 
 async def test_graceful_stop_of_the_worker_lets_the_charge_in_flight_finish(own_stack: Stack) -> None:
     key = new_key()
-    await own_stack.fault("slow", payment_id=key, operation="capture", seconds=3)
+    await own_stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
     assert (await own_stack.pay(key, wait=1)).status_code == 202
     await until_pending(own_stack, key, "charge")
     await own_stack.worker.stop()

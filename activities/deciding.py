@@ -1,0 +1,65 @@
+"""What the steps share when they write a payment's end into the books."""
+
+from typing import Literal
+
+from ledger.port import Decision, Ledger
+from ledger.postings import Account, Movement
+from payments.identifiers import OperationKind, operation_key
+from payments.messages import Charged, Ending, Held
+from payments.money import Money
+from payments.operations import Capture, Executed
+from payments.payment import Payment
+from payments.state import PaymentStatus
+
+
+def capture_of(held: Held) -> Capture:
+    """The operation that charges what is held."""
+    return Capture(payment_id=held.payment_id, money=held.request.money, authorization=held.hold.reference)
+
+
+def movement(
+    kind: Literal[OperationKind.CAPTURE, OperationKind.REFUND], held: Held, done: Executed, account: Account
+) -> Movement:
+    """Money that the processor says it has moved, for the books."""
+    return Movement(
+        operation=kind,
+        operation_key=operation_key(kind, held.payment_id),
+        processor_reference=done.reference,
+        money=Money(amount=done.amount, currency=done.currency),
+        account=account,
+    )
+
+
+def succeeded(charged: Charged) -> Decision:
+    """The customer was charged what was asked for."""
+    held, charge = charged.held, charged.charge
+    return Decision(
+        payment_id=held.payment_id,
+        status=PaymentStatus.SUCCEEDED,
+        amount_authorized=held.hold.amount,
+        processor_reference=charge.reference,
+        movements=(movement(OperationKind.CAPTURE, held, charge, Account.SALES),),
+    )
+
+
+async def decide_ending(
+    ledger: Ledger,
+    payment_id: str,
+    ending: Ending,
+    *,
+    held: Held | None = None,
+    reference: str | None = None,
+    movements: tuple[Movement, ...] = (),
+) -> Payment:
+    """Write down that the payment ended without a charge."""
+    return await ledger.decide(
+        Decision(
+            payment_id=payment_id,
+            status=ending.status,
+            amount_authorized=held.hold.amount if held else 0,
+            processor_reference=reference,
+            failure=ending.failure,
+            conflicted=ending.conflicted,
+            movements=movements,
+        )
+    )

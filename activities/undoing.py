@@ -1,0 +1,91 @@
+"""The undoing of a payment that can't be finished: release the hold, or give the charge back."""
+
+from typing import assert_never
+
+from temporalio import activity
+
+from activities.deciding import capture_of, decide_ending, movement
+from activities.failures import UndoRefused, temporal_failures
+from activities.settling import Settling
+from gateways.port import PaymentGateway
+from ledger.port import Ledger
+from ledger.postings import Account
+from payments.endings import charged_after_all
+from payments.identifiers import OperationKind
+from payments.messages import Ending, Held, Undo
+from payments.money import Money
+from payments.operations import Conflicted, Declined, Executed, Refund, Void
+from payments.payment import Payment
+
+
+class UndoingActivities:
+    """As the steps of a payment, each may run any number of times with the same input."""
+
+    def __init__(self, gateway: PaymentGateway, ledger: Ledger) -> None:
+        self._gateway = gateway
+        self._ledger = ledger
+        self._settling = Settling(gateway, ledger)
+
+    @activity.defn
+    async def release(self, undo: Undo) -> Payment:
+        """Void the hold and decide the payment. If an earlier run has charged it after all, refund the charge."""
+        async with temporal_failures():
+            decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
+            if decided is not None:
+                return decided
+            match await self._gateway.find(capture_of(undo.held)):
+                case Executed() as charge:
+                    return await self._give_back(undo.held, charged_after_all(undo.ending), charge)
+                case _:
+                    return await self._release(undo)
+
+    @activity.defn
+    async def undo_charge(self, undo: Undo) -> Payment:
+        """Refund what the processor's record says was charged, and decide the payment."""
+        async with temporal_failures():
+            decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
+            if decided is not None:
+                return decided
+            charge = await self._settling.executed(capture_of(undo.held))
+            if charge is None:
+                return await self._release(undo)
+            return await self._give_back(undo.held, undo.ending, charge)
+
+    async def _give_back(self, held: Held, ending: Ending, charge: Executed) -> Payment:
+        money = Money(amount=charge.amount, currency=charge.currency)
+        refund = await self._undone(Refund(payment_id=held.payment_id, money=money, capture=charge.reference))
+        return await decide_ending(
+            self._ledger,
+            held.payment_id,
+            ending,
+            held=held,
+            reference=charge.reference,
+            movements=(
+                movement(OperationKind.CAPTURE, held, charge, Account.SUSPENSE),
+                movement(OperationKind.REFUND, held, refund, Account.SUSPENSE),
+            ),
+        )
+
+    async def _release(self, undo: Undo) -> Payment:
+        held = undo.held
+        money = Money(amount=held.hold.amount, currency=held.hold.currency)
+        await self._undone(Void(payment_id=held.payment_id, money=money, authorization=held.hold.reference))
+        return await decide_ending(self._ledger, held.payment_id, undo.ending, held=held, reference=held.hold.reference)
+
+    async def _undone(self, operation: Void | Refund) -> Executed:
+        """The undoing, done. Raises what is retried for ever, where people see it: money must not stay behind."""
+        # Another try or run may have sent it: look it up first. It may be sent again however old it is, since no
+        # processor releases a hold twice, nor refunds more than was charged.
+        outcome = await self._settling.settle(operation, fresh=False, sent_since=None)
+        match outcome:
+            case Executed():
+                return outcome
+            case Declined():
+                raise UndoRefused(f"the processor refused the {operation.kind}: {outcome.code}: {outcome.message}")
+            case Conflicted():
+                found = await self._settling.executed(operation)
+                if found is None or found.differs_from(operation):
+                    raise UndoRefused(f"the {operation.kind} is not what was asked for: {outcome.detail}")
+                return found
+            case _:
+                assert_never(outcome)

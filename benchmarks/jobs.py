@@ -1,0 +1,62 @@
+"""What the supervisor and the load generator's process tell each other: one JSON line each. Light to import."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import TypeAdapter
+
+CURRENCY: Final = "EUR"
+_LOWEST, _SPAN, _STRIDE = 100, 99_900, 7_919
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A payment that a client asks for; the amount in the currency's minor unit."""
+
+    payment_id: str
+    amount: int
+    currency: str = CURRENCY
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What is wrong with one payment."""
+
+    payment_id: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.payment_id}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Payments to be sent by this many clients, each of which sends its next one when it has the answer."""
+
+    url: str
+    headers: dict[str, str]
+    clients: int
+    payments: list[Sent]
+    repeated: bool = False
+    """They were sent before: each must get its first answer again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went. `seconds` is from the first request to the last answer; a latency is from a payment's first request
+    to its answer, with whatever had to be sent again meanwhile."""
+
+    seconds: float
+    latencies_ms: list[float]
+    sent_again: int = 0
+    """How many replies were no answer but asked to send the same again later."""
+    mismatches: list[Mismatch] = field(default_factory=list[Mismatch])
+
+
+JOB: Final = TypeAdapter(Job)
+OUTCOME: Final = TypeAdapter(Outcome)
+
+
+def some_payments(prefix: str, count: int) -> list[Sent]:
+    """So many payments with keys of their own, of different amounts."""
+    return [Sent(f"{prefix}-{n:05d}", _LOWEST + n * _STRIDE % _SPAN) for n in range(count)]

@@ -1,0 +1,132 @@
+"""The load generator: a process of its own, so that neither its CPU nor its pauses are the supervisor's.
+
+    python -m benchmarks.load        # a job on each line of standard input, its outcome on a line of standard output
+
+It remembers the answers, and ends with its standard input.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+import aiohttp
+import uvloop
+
+from benchmarks.jobs import JOB, OUTCOME, Job, Mismatch, Outcome, Sent
+
+# Longer than any payment takes under the heaviest load; one that takes longer has failed.
+_PATIENCE_SECONDS: Final = 90
+# "Not decided yet" and "not now": a client sends the same request with the same key again, after `Retry-After`.
+_SEND_AGAIN: Final = frozenset({202, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    payment: Sent
+    status: int
+    content: bytes
+    milliseconds: float
+    sent_again: int
+
+
+class Generator:
+    """Sends jobs' payments; their first answers are kept."""
+
+    def __init__(self) -> None:
+        self._first_answers: dict[str, object] = {}
+
+    async def run(self, job: Job) -> Outcome:
+        """Send everything, then look at the answers: looking costs CPU that must not slow down the sending."""
+        answers: list[_Answer] = []
+        timeout = aiohttp.ClientTimeout(total=_PATIENCE_SECONDS)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector, headers=job.headers) as session:
+            begun = time.perf_counter()
+            left = iter(job.payments)
+            await asyncio.gather(*(_client(session, job.url, left, answers) for _ in range(job.clients)))
+            seconds = time.perf_counter() - begun
+        return Outcome(
+            seconds,
+            [answer.milliseconds for answer in answers],
+            sum(answer.sent_again for answer in answers),
+            [mismatch for answer in answers if (mismatch := self._check(answer, job.repeated)) is not None],
+        )
+
+    def _check(self, answer: _Answer, repeated: bool) -> Mismatch | None:
+        payment, content = answer.payment, _json(answer.content)
+        problem = answer_problem(payment, answer.status, content)
+        if problem is None and repeated and content != self._first_answers.get(payment.payment_id):
+            problem = "another answer than the first time"
+        if not repeated:
+            self._first_answers[payment.payment_id] = content
+        return None if problem is None else Mismatch(payment.payment_id, problem)
+
+
+def answer_problem(payment: Sent, status: int, answer: object) -> str | None:
+    """What is wrong with an answer to a payment that must have succeeded; None when nothing is."""
+    if status != 201 or not isinstance(answer, dict):
+        return f"answered {status} {answer!r}"[:300]
+    expected = {
+        "id": payment.payment_id,
+        "status": "succeeded",
+        "amount": payment.amount,
+        "amount_captured": payment.amount,
+        "currency": payment.currency,
+    }
+    fields = cast("dict[str, object]", answer)
+    wrong = {name: fields.get(name) for name, value in expected.items() if fields.get(name) != value}
+    return f"answered with {wrong}" if wrong else None
+
+
+async def _client(session: aiohttp.ClientSession, url: str, left: Iterator[Sent], answers: list[_Answer]) -> None:
+    """One customer after another, each waiting for the answer."""
+    for payment in left:
+        answers.append(await _pay(session, url, payment))
+
+
+async def _pay(session: aiohttp.ClientSession, url: str, payment: Sent) -> _Answer:
+    """Send it, and again while that is what the service asks for."""
+    body = {
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "payment_method": "pm_card_visa",
+        "order_id": payment.payment_id,
+    }
+    headers = {"Idempotency-Key": payment.payment_id}
+    sent_again = 0
+    begun = time.perf_counter()
+    while True:
+        try:
+            async with session.post(url, json=body, headers=headers) as reply:
+                status, content, retry_after = reply.status, await reply.read(), reply.headers.get("Retry-After", "1")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            status, content, retry_after = 0, f"no answer: {type(error).__name__}: {error}".encode(), ""
+        seconds = time.perf_counter() - begun
+        if status not in _SEND_AGAIN or not retry_after.isdecimal() or seconds > _PATIENCE_SECONDS:
+            return _Answer(payment, status, content, seconds * 1000, sent_again)
+        await asyncio.sleep(float(retry_after))
+        sent_again += 1
+
+
+def _json(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace")
+
+
+async def main() -> None:
+    """Serve jobs until the end of standard input."""
+    generator = Generator()
+    while line := await asyncio.to_thread(sys.stdin.buffer.readline):
+        outcome = await generator.run(JOB.validate_json(line))
+        sys.stdout.buffer.write(OUTCOME.dump_json(outcome) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

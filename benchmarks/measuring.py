@@ -1,0 +1,95 @@
+"""Measures one system under one load."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
+from typing import Final
+
+from benchmarks.driving import LoadGenerator
+from benchmarks.figures import percentile
+from benchmarks.histories import HistoryCounts, fetch_counts
+from benchmarks.jobs import Job, Mismatch, Outcome, Sent
+from benchmarks.results import Figures
+from benchmarks.systems.base import System
+from benchmarks.usage import cpu_seconds, memory_mb
+from paysaga.dev.errors import ProcessFailed
+
+# What a payment costs after its answer (closing the workflow, indexing it, writing back) counts, too: CPU is read so
+# long after the last reply. The servers' own idling in this time is in the figures of all systems.
+SETTLE_SECONDS: Final = 1.0
+_HISTORIES: Final = 10
+
+
+class Mismatched(Exception):
+    """Payments that were not answered, charged or recorded as they should have been."""
+
+    def __init__(self, mismatches: Sequence[Mismatch]) -> None:
+        super().__init__(f"{len(mismatches)} mismatches")
+        self.mismatches = mismatches
+
+
+class Measuring:
+    """One system that runs."""
+
+    def __init__(self, system: System, load: LoadGenerator) -> None:
+        self._system = system
+        self._load = load
+        self._pids = {name: server.pid for name, server in system.measured.items()}
+        self.sent: list[Sent] = []
+        """Every payment until now."""
+
+    async def warm_up(self, payments: list[Sent], clients: int) -> None:
+        """Connections, caches and lazily imported code are there when the measuring begins."""
+        await self._send(payments, clients)
+        await asyncio.sleep(SETTLE_SECONDS)
+
+    async def measure(self, payments: list[Sent], clients: int, duplicates: int) -> Figures:
+        """Payments, then so many repetitions of them. Raises `Mismatched` when an answer is wrong."""
+        before = cpu_seconds(self._pids)
+        first = await self._send(payments, clients)
+        await asyncio.sleep(SETTLE_SECONDS)
+        between = cpu_seconds(self._pids)
+        memory = memory_mb(self._pids)
+        again = await self._send(list(islice(cycle(payments), duplicates)), clients, repeated=True)
+        await asyncio.sleep(SETTLE_SECONDS)
+        after = cpu_seconds(self._pids)
+        counts = await self._history_counts(payments)
+        by_process = _milliseconds_each(before, between, len(payments))
+        return Figures(
+            payments=len(payments),
+            payments_per_s=len(payments) / first.seconds,
+            p50_ms=percentile(first.latencies_ms, 50),
+            p99_ms=percentile(first.latencies_ms, 99),
+            sent_again=first.sent_again + again.sent_again,
+            cpu_ms_per_payment=sum(by_process.values()),
+            cpu_ms_by_process=by_process,
+            events=counts.events,
+            workflow_tasks=counts.workflow_tasks,
+            actions=counts.actions,
+            replays=duplicates,
+            replay_cpu_ms=sum(_milliseconds_each(between, after, duplicates).values()),
+            replays_per_s=duplicates / again.seconds,
+            memory_mb=memory,
+        )
+
+    async def _send(self, payments: list[Sent], clients: int, *, repeated: bool = False) -> Outcome:
+        if not repeated:
+            self.sent += payments
+        url = f"{self._system.url}/v1/payments"
+        outcome = await self._load.run(Job(url, dict(self._system.headers), clients, payments, repeated))
+        for server in self._system.measured.values():
+            if not server.running:
+                raise ProcessFailed(f"{server.name} ended", log=server.child.log, last_lines=server.child.output())
+        if outcome.mismatches:
+            raise Mismatched(outcome.mismatches)
+        return outcome
+
+    async def _history_counts(self, payments: Sequence[Sent]) -> HistoryCounts:
+        if self._system.temporal is None:
+            return HistoryCounts()
+        sample = payments[:: max(len(payments) // _HISTORIES, 1)]
+        return await fetch_counts(self._system.temporal.address, [payment.payment_id for payment in sample])
+
+
+def _milliseconds_each(before: Mapping[str, float], after: Mapping[str, float], count: int) -> dict[str, float]:
+    return {name: (after[name] - before[name]) * 1000 / count for name in after}

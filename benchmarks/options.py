@@ -1,0 +1,125 @@
+"""The command line."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from benchmarks.plan import Plan, cells_for
+
+_CLIENTS_MAX: Final = 512
+_PAYMENTS_MAX: Final = 99_999
+_ROUNDS_MAX: Final = 99
+
+_DESCRIPTION: Final = """\
+Measures what a payment costs: paysaga beside the same service as others would build it. Starts each system on servers
+of its own, one at a time, and verifies every payment against the processor's journal. By default about a quarter of an
+hour on two cores. Run nothing else meanwhile."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+class _Options(argparse.Namespace):
+    systems: list[str]
+    clients: list[int]
+    payments: list[int]
+    rounds: int
+    json: Path | None
+    scratch: Path | None
+
+
+def parse(arguments: Sequence[str] | None, names: Iterable[str], expand: Callable[[Sequence[str]], list[str]]) -> Plan:
+    """The plan that the arguments ask for. Exits with 2 and one line when they are wrong."""
+    known = list(names)
+    parser = _parser(known)
+    options = parser.parse_args(arguments, namespace=_Options())
+    try:
+        cells = cells_for(list(dict.fromkeys(options.clients)), options.payments)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.json is not None and (problem := _not_writable(options.json)):
+        parser.error(f"argument --json: {problem}")
+    if options.scratch is not None and not options.scratch.is_dir():
+        parser.error(f"argument --scratch: {options.scratch} is not a directory")
+    return Plan(expand(options.systems), cells, options.rounds, options.json, options.scratch)
+
+
+def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m benchmarks", description=_DESCRIPTION)
+    add = parser.add_argument
+    add(
+        "--systems",
+        type=_names(known),
+        default=["paysaga", "textbook", "handwritten"],
+        metavar="NAME,...",
+        help=f"of {', '.join(known)}; textbook brings textbook-tuned with it (default: paysaga,textbook,handwritten)",
+    )
+    add(
+        "--clients",
+        type=_numbers(_CLIENTS_MAX),
+        default=[1, 8, 32, 128],
+        metavar="N,...",
+        help="how many clients send at once, each its next payment when it has the answer (default: 1,8,32,128)",
+    )
+    add(
+        "--payments",
+        type=_numbers(_PAYMENTS_MAX),
+        default=[],
+        metavar="N",
+        help="payments of each measurement, or one number for each of --clients "
+        "(default: 60 and 2 more for each client, and several times as many for a fast system)",
+    )
+    add(
+        "--rounds",
+        type=_number(_ROUNDS_MAX),
+        default=3,
+        metavar="R",
+        help="how often all is measured, every second time in reverse order (default: 3)",
+    )
+    add("--json", type=Path, metavar="FILE", help="write all figures there, anew whenever a system is done")
+    add(
+        "--scratch",
+        type=Path,
+        metavar="DIR",
+        help="where the servers' data is for as long as they run; on the disk to be measured (default: the system's)",
+    )
+    return parser
+
+
+def _number(highest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= highest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {highest}")
+        return int(text)
+
+    return read
+
+
+def _numbers(highest: int) -> Callable[[str], list[int]]:
+    read = _number(highest)
+    return lambda text: [read(part.strip()) for part in text.split(",")]
+
+
+def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    def read(text: str) -> list[str]:
+        names = [part.strip() for part in text.split(",")]
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(known)}")
+        return names
+
+    return read
+
+
+def _not_writable(file: Path) -> str | None:
+    """Better said now than after a quarter of an hour."""
+    if file.is_dir():
+        return f"{file} is a directory"
+    if not file.parent.is_dir():
+        return f"there is no directory {file.parent}"
+    return None if os.access(file.parent, os.W_OK) else f"{file.parent} can't be written to"

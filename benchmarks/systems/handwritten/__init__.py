@@ -1,0 +1,1 @@
+"""Handwritten: the same steps and durable writes without an engine."""

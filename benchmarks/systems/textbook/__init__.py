@@ -1,0 +1,1 @@
+"""The textbook: what one gets who follows Temporal's documentation."""
