@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from payments.messages import Pay, Start
+from payments.messages import Start
 from payments.request import PaymentRequest, RecordedRequest
 from tests.harness import Stack, a_request, new_key
 from tests.workflow.test_cancellation import SLOW, closed_status, handle_of, until_pending
