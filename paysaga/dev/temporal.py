@@ -23,6 +23,9 @@ SEARCH_ATTRIBUTES = {
 # One fsync per commit: an answer that Temporal gave survives a power failure, as it does in production.
 _DURABLE = ("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=2")
 _DYNAMIC = {
+    # A shard looks for new tasks at most 20 times a second, and start-dev has one shard: each task of a payment that
+    # comes alone would wait for up to 50 ms.
+    "history.transferProcessorMaxPollRPS": "1000",
     # start-dev reads the names of the search attributes from its database on every request; ours are there from the
     # start.
     "system.forceSearchAttributesCacheRefreshOnRead": "false",
