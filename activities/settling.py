@@ -42,6 +42,9 @@ class Settling:
         work = self._join_or_begin(operation, fresh=fresh, sent_since=sent_since)
         # Waiting, not awaiting: who waits may be timed out or canceled, and the request must not be cut by that.
         done, _ = await asyncio.wait({work}, timeout=AT_ONCE_SECONDS if local else None)
+        if not done and activity.is_worker_shutdown():
+            # No activity of this worker would come to wait for it any more.
+            done, _ = await asyncio.wait({work})
         if not done:
             raise TakesLonger(f"the processor has not answered the {operation.kind} within {AT_ONCE_SECONDS:.0f} s")
         try:

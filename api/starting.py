@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Final, TypedDict
+from typing import Final
 
 import structlog
 from temporalio.client import (
@@ -15,27 +14,24 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.looking import Looking
+from api.opening import start_input, start_options
 from api.problems import Code, FieldError, ProblemError, temporal_unavailable
 from ledger.port import Ledger, LedgerUnavailable, PaymentRecord
-from payments.messages import Pay, PayAnswer, Start
+from payments.messages import Pay, PayAnswer
 from payments.payment import Payment, processing_payment
 from payments.request import RecordedRequest
 from workflows import names
-from workflows.telling import details, search_attributes, summary
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Most payments are decided by then. One that isn't costs a question whether Temporal is there at all: an outage must be
 # told within three seconds, however long the caller is willing to wait.
 OUTAGE_CHECK_AFTER_SECONDS: Final = 1.0
-# How long Temporal waits for a worker that has taken a payment and died with it. A worker that lives tells Temporal in
-# time that it needs longer.
-TASK_TIMEOUT: Final = timedelta(seconds=5)
 # Reading one row takes milliseconds. A database that hangs must be told within the three seconds, too.
 LEDGER_SECONDS: Final = 2.0
 
@@ -162,14 +158,14 @@ class Payments:
         self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy
     ) -> Decided | NoAnswer:
         """Update-with-Start: starts the payment or joins it, and brings the answer."""
-        pay, start = Pay(fingerprint=request.fingerprint()), _input(request, reuse)
+        pay, start = Pay(fingerprint=request.fingerprint()), start_input(request, reuse)
         operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
             "PaymentWorkflow",
             start,
             id=payment_id,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=reuse,
-            **_start_options(request),
+            **start_options(request),
         )
         try:
             answer: PayAnswer = await self._client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
@@ -189,11 +185,11 @@ class Payments:
         try:
             await self._client.start_workflow(  # pyright: ignore[reportUnknownMemberType]
                 "PaymentWorkflow",
-                _input(request, reuse),
+                start_input(request, reuse),
                 id=payment_id,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=reuse,
-                **_start_options(request),
+                **start_options(request),
             )
         except WorkflowAlreadyStartedError:
             await self._probe(payment_id, request)
@@ -208,31 +204,6 @@ class Payments:
         if started is None:
             raise temporal_unavailable()
         _refuse_difference(started.start.request, request)
-
-
-class _StartOptions(TypedDict):
-    task_queue: str
-    task_timeout: timedelta
-    memo: dict[str, str]
-    search_attributes: TypedSearchAttributes
-    static_summary: str
-    static_details: str
-
-
-def _start_options(request: RecordedRequest) -> _StartOptions:
-    return _StartOptions(
-        task_queue=names.TASK_QUEUE,
-        task_timeout=TASK_TIMEOUT,
-        memo={names.MEMO_FINGERPRINT: request.fingerprint()},
-        search_attributes=search_attributes(request),
-        static_summary=summary(request),
-        static_details=details(request),
-    )
-
-
-def _input(request: RecordedRequest, reuse: WorkflowIDReusePolicy) -> Start:
-    again = reuse is not WorkflowIDReusePolicy.REJECT_DUPLICATE
-    return Start(request=request, fingerprint=request.fingerprint(), again=again, nonce=secrets.token_hex(8))
 
 
 def _forget(call: asyncio.Future[PaymentRecord | None]) -> None:

@@ -1,5 +1,6 @@
 """Reads what is compared after a run: the database's rows and the processor's journal."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import aiohttp
@@ -25,8 +26,9 @@ class _Journal(BaseModel):
     data: list[Done]
 
 
-async def compare(system: System, sent: list[Sent]) -> list[Mismatch]:
-    """Everything that the system's database and its processor hold, against all that was sent."""
+async def compare(system: System, sent: Sequence[Sent], waiting: Sequence[Sent] = ()) -> list[Mismatch]:
+    """Everything that the system's database and its processor hold, against all that was sent; `waiting`: payments
+    that must not have been charged yet."""
     connection = await asyncpg.connect(system.postgres.dsn)
     try:
         rows = await connection.fetch(_ROWS)
@@ -36,4 +38,4 @@ async def compare(system: System, sent: list[Sent]) -> list[Mismatch]:
         reply.raise_for_status()
         journal = _Journal.model_validate_json(await reply.read())
     recorded = _RECORDED.validate_python([dict(row) for row in rows])
-    return mismatches(sent, recorded, journal.data)
+    return mismatches(sent, recorded, journal.data, waiting)

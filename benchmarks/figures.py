@@ -38,6 +38,16 @@ class Spread:
         return middle if low == high else f"{middle} ({low}-{high})"
 
 
+def significant(value: float) -> str:
+    """With about three significant digits: `25.1`, `703`."""
+    return Spread(value, value, value).text()
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 client`, `8 clients`, `100,000 clients`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def _places(value: float) -> int:
     """Decimal places that leave about three significant digits."""
     if value == 0:

@@ -39,6 +39,8 @@ class Job:
     payments: list[Sent]
     repeated: bool = False
     """They were sent before: each must get its first answer again."""
+    asynchronous: bool = False
+    """The headers ask for no outcome: each must be answered 202, and nothing is sent again after that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from benchmarks.jobs import JOB, OUTCOME, Job, Mismatch, Outcome, Sent
 _PATIENCE_SECONDS: Final = 90
 # "Not decided yet" and "not now": a client sends the same request with the same key again, after `Retry-After`.
 _SEND_AGAIN: Final = frozenset({202, 503})
+# Who asked for no outcome has been answered with 202.
+_SEND_AGAIN_ASYNCHRONOUS: Final = frozenset({503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Generator:
     """Sends jobs' payments; their first answers are kept."""
 
     def __init__(self) -> None:
-        self._first_answers: dict[str, object] = {}
+        # Undecoded: decoded, a hundred thousand of them would take several times the memory.
+        self._first_answers: dict[str, bytes] = {}
 
     async def run(self, job: Job) -> Outcome:
         """Send everything, then look at the answers: looking costs CPU that must not slow down the sending."""
@@ -47,34 +50,35 @@ class Generator:
         async with aiohttp.ClientSession(timeout=timeout, connector=connector, headers=job.headers) as session:
             begun = time.perf_counter()
             left = iter(job.payments)
-            await asyncio.gather(*(_client(session, job.url, left, answers) for _ in range(job.clients)))
+            await asyncio.gather(*(_client(session, job, left, answers) for _ in range(job.clients)))
             seconds = time.perf_counter() - begun
         return Outcome(
             seconds,
             [answer.milliseconds for answer in answers],
             sum(answer.sent_again for answer in answers),
-            [mismatch for answer in answers if (mismatch := self._check(answer, job.repeated)) is not None],
+            [mismatch for answer in answers if (mismatch := self._check(answer, job)) is not None],
         )
 
-    def _check(self, answer: _Answer, repeated: bool) -> Mismatch | None:
+    def _check(self, answer: _Answer, job: Job) -> Mismatch | None:
         payment, content = answer.payment, _json(answer.content)
-        problem = answer_problem(payment, answer.status, content)
-        if problem is None and repeated and content != self._first_answers.get(payment.payment_id):
+        problem = answer_problem(payment, answer.status, content, asynchronous=job.asynchronous)
+        if problem is None and job.repeated and content != _json(self._first_answers.get(payment.payment_id, b"")):
             problem = "another answer than the first time"
-        if not repeated:
-            self._first_answers[payment.payment_id] = content
+        if not job.repeated and not job.asynchronous:
+            self._first_answers[payment.payment_id] = answer.content
         return None if problem is None else Mismatch(payment.payment_id, problem)
 
 
-def answer_problem(payment: Sent, status: int, answer: object) -> str | None:
-    """What is wrong with an answer to a payment that must have succeeded; None when nothing is."""
-    if status != 201 or not isinstance(answer, dict):
+def answer_problem(payment: Sent, status: int, answer: object, *, asynchronous: bool = False) -> str | None:
+    """What is wrong with an answer to a payment that must have succeeded, or, `asynchronous`, must only have been
+    taken; None when nothing is."""
+    if status != (202 if asynchronous else 201) or not isinstance(answer, dict):
         return f"answered {status} {answer!r}"[:300]
     expected = {
         "id": payment.payment_id,
-        "status": "succeeded",
+        "status": "processing" if asynchronous else "succeeded",
         "amount": payment.amount,
-        "amount_captured": payment.amount,
+        "amount_captured": 0 if asynchronous else payment.amount,
         "currency": payment.currency,
     }
     fields = cast("dict[str, object]", answer)
@@ -82,13 +86,14 @@ def answer_problem(payment: Sent, status: int, answer: object) -> str | None:
     return f"answered with {wrong}" if wrong else None
 
 
-async def _client(session: aiohttp.ClientSession, url: str, left: Iterator[Sent], answers: list[_Answer]) -> None:
+async def _client(session: aiohttp.ClientSession, job: Job, left: Iterator[Sent], answers: list[_Answer]) -> None:
     """One customer after another, each waiting for the answer."""
+    send_again = _SEND_AGAIN_ASYNCHRONOUS if job.asynchronous else _SEND_AGAIN
     for payment in left:
-        answers.append(await _pay(session, url, payment))
+        answers.append(await _pay(session, job.url, payment, send_again))
 
 
-async def _pay(session: aiohttp.ClientSession, url: str, payment: Sent) -> _Answer:
+async def _pay(session: aiohttp.ClientSession, url: str, payment: Sent, send_again: frozenset[int]) -> _Answer:
     """Send it, and again while that is what the service asks for."""
     body = {
         "amount": payment.amount,
@@ -106,7 +111,7 @@ async def _pay(session: aiohttp.ClientSession, url: str, payment: Sent) -> _Answ
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             status, content, retry_after = 0, f"no answer: {type(error).__name__}: {error}".encode(), ""
         seconds = time.perf_counter() - begun
-        if status not in _SEND_AGAIN or not retry_after.isdecimal() or seconds > _PATIENCE_SECONDS:
+        if status not in send_again or not retry_after.isdecimal() or seconds > _PATIENCE_SECONDS:
             return _Answer(payment, status, content, seconds * 1000, sent_again)
         await asyncio.sleep(float(retry_after))
         sent_again += 1

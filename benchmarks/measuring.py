@@ -18,6 +18,7 @@ from paysaga.dev.errors import ProcessFailed
 # long after the last reply. The servers' own idling in this time is in the figures of all systems.
 SETTLE_SECONDS: Final = 1.0
 _HISTORIES: Final = 10
+_RESPOND_ASYNC: Final = {"Prefer": "respond-async"}
 
 
 class Mismatched(Exception):
@@ -34,25 +35,36 @@ class Measuring:
     def __init__(self, system: System, load: LoadGenerator) -> None:
         self._system = system
         self._load = load
-        self._pids = {name: server.pid for name, server in system.measured.items()}
         self.sent: list[Sent] = []
-        """Every payment until now."""
+        """Every payment until now that must succeed."""
+        self.paused: set[str] = set()
+        """Processes that are stopped on purpose; any other that has ended fails the run."""
 
     async def warm_up(self, payments: list[Sent], clients: int) -> None:
         """Connections, caches and lazily imported code are there when the measuring begins."""
-        await self._send(payments, clients)
+        await self.pay(payments, clients)
         await asyncio.sleep(SETTLE_SECONDS)
+
+    async def pay(self, payments: list[Sent], clients: int) -> Outcome:
+        """Without reading CPU and memory. Raises `Mismatched` when an answer is wrong."""
+        self.sent += payments
+        return await self._send(payments, clients)
+
+    async def submit(self, payments: list[Sent], clients: int) -> Outcome:
+        """Without waiting for their outcomes, which are the caller's to know. Raises `Mismatched`."""
+        return await self._send(payments, clients, asynchronous=True)
 
     async def measure(self, payments: list[Sent], clients: int, duplicates: int) -> Figures:
         """Payments, then so many repetitions of them. Raises `Mismatched` when an answer is wrong."""
-        before = cpu_seconds(self._pids)
-        first = await self._send(payments, clients)
+        pids = self._system.pids
+        before = cpu_seconds(pids)
+        first = await self.pay(payments, clients)
         await asyncio.sleep(SETTLE_SECONDS)
-        between = cpu_seconds(self._pids)
-        memory = memory_mb(self._pids)
+        between = cpu_seconds(pids)
+        memory = memory_mb(pids)
         again = await self._send(list(islice(cycle(payments), duplicates)), clients, repeated=True)
         await asyncio.sleep(SETTLE_SECONDS)
-        after = cpu_seconds(self._pids)
+        after = cpu_seconds(pids)
         counts = await self._history_counts(payments)
         by_process = _milliseconds_each(before, between, len(payments))
         return Figures(
@@ -72,13 +84,14 @@ class Measuring:
             memory_mb=memory,
         )
 
-    async def _send(self, payments: list[Sent], clients: int, *, repeated: bool = False) -> Outcome:
-        if not repeated:
-            self.sent += payments
+    async def _send(
+        self, payments: list[Sent], clients: int, *, repeated: bool = False, asynchronous: bool = False
+    ) -> Outcome:
         url = f"{self._system.url}/v1/payments"
-        outcome = await self._load.run(Job(url, dict(self._system.headers), clients, payments, repeated))
-        for server in self._system.measured.values():
-            if not server.running:
+        headers = dict(self._system.headers) | (_RESPOND_ASYNC if asynchronous else {})
+        outcome = await self._load.run(Job(url, headers, clients, payments, repeated, asynchronous))
+        for name, server in self._system.measured.items():
+            if not server.running and name not in self.paused:
                 raise ProcessFailed(f"{server.name} ended", log=server.child.log, last_lines=server.child.output())
         if outcome.mismatches:
             raise Mismatched(outcome.mismatches)

@@ -1,11 +1,11 @@
 """The command line."""
 
 import argparse
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
+from benchmarks.arguments import Parser, add_places, check_places, number
 from benchmarks.plan import Plan, cells_for
 
 _CLIENTS_MAX: Final = 512
@@ -16,13 +16,6 @@ _DESCRIPTION: Final = """\
 Measures what a payment costs: paysaga beside the same service as others would build it. Starts each system on servers
 of its own, one at a time, and verifies every payment against the processor's journal. By default about a quarter of an
 hour on two cores. Run nothing else meanwhile."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 class _Options(argparse.Namespace):
@@ -43,15 +36,12 @@ def parse(arguments: Sequence[str] | None, names: Iterable[str], expand: Callabl
         cells = cells_for(list(dict.fromkeys(options.clients)), options.payments)
     except ValueError as error:
         parser.error(str(error))
-    if options.json is not None and (problem := _not_writable(options.json)):
-        parser.error(f"argument --json: {problem}")
-    if options.scratch is not None and not options.scratch.is_dir():
-        parser.error(f"argument --scratch: {options.scratch} is not a directory")
+    check_places(parser, options.json, options.scratch)
     return Plan(expand(options.systems), cells, options.rounds, options.json, options.scratch)
 
 
 def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m benchmarks", description=_DESCRIPTION)
+    parser = Parser(prog="python -m benchmarks", description=_DESCRIPTION)
     add = parser.add_argument
     add(
         "--systems",
@@ -77,32 +67,17 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
     )
     add(
         "--rounds",
-        type=_number(_ROUNDS_MAX),
+        type=number(_ROUNDS_MAX),
         default=3,
         metavar="R",
         help="how often all is measured, every second time in reverse order (default: 3)",
     )
-    add("--json", type=Path, metavar="FILE", help="write all figures there, anew whenever a system is done")
-    add(
-        "--scratch",
-        type=Path,
-        metavar="DIR",
-        help="where the servers' data is for as long as they run; on the disk to be measured (default: the system's)",
-    )
+    add_places(parser, "a system is done")
     return parser
 
 
-def _number(highest: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= highest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {highest}")
-        return int(text)
-
-    return read
-
-
 def _numbers(highest: int) -> Callable[[str], list[int]]:
-    read = _number(highest)
+    read = number(highest)
     return lambda text: [read(part.strip()) for part in text.split(",")]
 
 
@@ -114,12 +89,3 @@ def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
         return names
 
     return read
-
-
-def _not_writable(file: Path) -> str | None:
-    """Better said now than after a quarter of an hour."""
-    if file.is_dir():
-        return f"{file} is a directory"
-    if not file.parent.is_dir():
-        return f"there is no directory {file.parent}"
-    return None if os.access(file.parent, os.W_OK) else f"{file.parent} can't be written to"

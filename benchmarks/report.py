@@ -12,13 +12,18 @@ from benchmarks.table import ratio_table, table
 
 
 def write_json(file: Path, machine: Machine, rounds: Sequence[Round]) -> None:
-    """The medians as `rows`, and the rounds they come from. Replaced as a whole: never half a file."""
+    """The medians as `rows`, and the rounds they come from."""
     content = {
         "machine": machine.model_dump(),
         "rows": [middle(cell).model_dump() for cell in by_cell(rounds)],
         "ratios": [ratio.model_dump() for ratio in ratios(rounds)],
         "rounds": [each.model_dump() for each in rounds],
     }
+    replace_json(file, content)
+
+
+def replace_json(file: Path, content: Mapping[str, object]) -> None:
+    """As a whole: never half a file."""
     new = file.with_name(f"{file.name}.{os.getpid()}.new")
     new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     new.replace(file)

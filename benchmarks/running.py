@@ -12,6 +12,7 @@ from typing import Final
 
 from benchmarks.books import compare
 from benchmarks.driving import LoadGenerator, open_load_generator
+from benchmarks.figures import counted
 from benchmarks.jobs import some_payments
 from benchmarks.measuring import Measuring, Mismatched
 from benchmarks.plan import Cell, Plan
@@ -33,7 +34,7 @@ async def run(plan: Plan, systems: Mapping[str, type[System]], tell: Tell, keep:
             for number, name, cells in plan.order():
                 say = _prefixed(tell, f"round {number}/{plan.rounds}  {name}  ")
                 begun = time.monotonic()
-                async with _running(systems[name], Path(path) / f"{name}-{number}") as system:
+                async with running_system(systems[name], Path(path) / f"{name}-{number}") as system:
                     say(f"ready after {time.monotonic() - begun:.1f} s")
                     rounds += await _measure_system(system, load, number, cells, say)
                 keep(rounds)
@@ -55,19 +56,19 @@ async def _measure_system(
         figures = await measuring.measure(payments, cell.clients, cell.duplicates_at(system.pace))
         measured.append(Round(system=system.name, clients=cell.clients, round=number, **figures.model_dump()))
         say(
-            f"{cell.clients} clients: {figures.payments_per_s:.1f}/s, p99 {figures.p99_ms:.0f} ms, "
+            f"{counted(cell.clients, 'client')}: {figures.payments_per_s:.1f}/s, p99 {figures.p99_ms:.0f} ms, "
             f"CPU {figures.cpu_ms_per_payment:.1f} ms, duplicates {figures.replay_cpu_ms:.2f} ms"
             + (f", {figures.sent_again:.0f} sent again" if figures.sent_again else "")
         )
     if differences := await compare(system, measuring.sent):
         raise Mismatched(differences)
-    say(f"{len(measuring.sent)} payments verified: each held, charged and recorded once")
+    say(f"{counted(len(measuring.sent), 'payment')} verified: each held, charged and recorded once")
     return measured
 
 
 @asynccontextmanager
-async def _running(system: type[System], data: Path) -> AsyncGenerator[System]:
-    """In a directory of its own, which goes with it."""
+async def running_system(system: type[System], data: Path) -> AsyncGenerator[System]:
+    """Fresh, in a directory of its own, which goes with it."""
     await asyncio.to_thread(data.mkdir, mode=0o700)
     one = system(data)
     try:

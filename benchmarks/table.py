@@ -38,7 +38,7 @@ def table(cells: Sequence[Sequence[Round]], labels: Mapping[str, str]) -> str:
     """One line for each system and number of clients, and what the columns mean."""
     lines = [list(_COLUMNS), *([write(cell) for write in _COLUMNS.values()] for cell in cells)]
     others = [f"{name}: {label}." for name, label in labels.items() if name != label]
-    return "\n".join([_aligned(lines, left=2), "", _LEGEND, *others])
+    return "\n".join([aligned(lines, left=2), "", _LEGEND, *others])
 
 
 def ratio_table(ratios: Sequence[Ratio]) -> str:
@@ -54,7 +54,7 @@ def ratio_table(ratios: Sequence[Ratio]) -> str:
         ]
         for ratio in ratios
     ]
-    return _aligned([head, *lines], left=1)
+    return aligned([head, *lines], left=1)
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -71,7 +71,7 @@ def _middle_of(values: Sequence[Mapping[str, float]], process: str) -> str:
     return _spread(middle) if middle else _NOTHING
 
 
-def _aligned(lines: Sequence[Sequence[str]], *, left: int) -> str:
+def aligned(lines: Sequence[Sequence[str]], *, left: int) -> str:
     """Columns of equal width; the first `left` ones begin at the left, numbers end at the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     return "\n".join(

@@ -40,21 +40,24 @@ class Done:
 Entry = TypeVar("Entry", Recorded, Done)
 
 
-def mismatches(sent: Iterable[Sent], recorded: Iterable[Recorded], done: Iterable[Done]) -> list[Mismatch]:
+def mismatches(
+    sent: Iterable[Sent], recorded: Iterable[Recorded], done: Iterable[Done], waiting: Iterable[Sent] = ()
+) -> list[Mismatch]:
     """Every difference, by payment: an empty list says that each payment was held, charged and recorded once, with
-    the right amount, and that neither the books nor the processor know of anything else."""
+    the right amount, that nothing has happened to those still `waiting` for the processor, and that neither the books
+    nor the processor know of anything else."""
     asked = {payment.payment_id: payment for payment in sent}
+    held_up = {payment.payment_id: payment for payment in waiting}
     rows, effects = _by_payment(recorded), _by_payment(done)
     found: list[Mismatch] = []
-    for payment_id in sorted(asked.keys() | rows.keys() | effects.keys()):
-        payment = asked.get(payment_id)
-        if payment is None:
-            problems = ["nobody asked for it"]
+    for payment_id in sorted(asked.keys() | held_up.keys() | rows.keys() | effects.keys()):
+        row, entries = rows.get(payment_id, []), effects.get(payment_id, [])
+        if (payment := asked.get(payment_id)) is not None:
+            problems = [*_differences(_paid(payment), row), *_wrong_at_the_processor(payment, entries)]
+        elif (payment := held_up.get(payment_id)) is not None:
+            problems = [*_differences(_processing(payment), row), *_early(entries)]
         else:
-            problems = [
-                *_wrong_in_the_books(payment, rows.get(payment_id, [])),
-                *_wrong_at_the_processor(payment, effects.get(payment_id, [])),
-            ]
+            problems = ["nobody asked for it"]
         found += [Mismatch(payment_id, problem) for problem in problems]
     return found
 
@@ -66,10 +69,8 @@ def _by_payment(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
     return grouped
 
 
-def _wrong_in_the_books(payment: Sent, rows: Sequence[Recorded]) -> list[str]:
-    if len(rows) != 1:
-        return [f"{len(rows)} rows of payment, transaction and posting instead of 1"]
-    expected = Recorded(
+def _paid(payment: Sent) -> Recorded:
+    return Recorded(
         payment_id=payment.payment_id,
         status="succeeded",
         amount=payment.amount,
@@ -80,11 +81,34 @@ def _wrong_in_the_books(payment: Sent, rows: Sequence[Recorded]) -> list[str]:
         posted_amount=payment.amount,
         posted_currency=payment.currency,
     )
+
+
+def _processing(payment: Sent) -> Recorded:
+    return Recorded(
+        payment_id=payment.payment_id,
+        status="processing",
+        amount=payment.amount,
+        currency=payment.currency,
+        amount_captured=0,
+        operation_key=None,
+        operation=None,
+        posted_amount=None,
+        posted_currency=None,
+    )
+
+
+def _differences(expected: Recorded, rows: Sequence[Recorded]) -> list[str]:
+    if len(rows) != 1:
+        return [f"{len(rows)} rows of payment, transaction and posting instead of 1"]
     return [
         f"{name} is {getattr(rows[0], name)} in the ledger instead of {getattr(expected, name)}"
         for name in Recorded.__slots__
         if getattr(rows[0], name) != getattr(expected, name)
     ]
+
+
+def _early(entries: Sequence[Done]) -> list[str]:
+    return [f"{entry.operation} at the processor, which has only told it to wait" for entry in entries]
 
 
 def _wrong_at_the_processor(payment: Sent, entries: Sequence[Done]) -> list[str]:

@@ -81,13 +81,16 @@ def demo(data_dir: DataDirOption = Path(".paysaga")) -> None:
 def api(
     host: Annotated[str | None, typer.Option(help="Address to listen on [PAYSAGA_API_HOST]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [PAYSAGA_API_PORT]")] = None,
+    with_worker: Annotated[
+        bool, typer.Option("--with-worker", help="Run payments in this process, too: for a small deployment.")
+    ] = False,
 ) -> None:
     """Serve the HTTP API. Settings come from PAYSAGA_* and TEMPORAL_* variables."""
     given = {"api_host": host, "api_port": port}
     settings = _settings({name: value for name, value in given.items() if value is not None})
     from paysaga import server
 
-    _run(server.run(settings))
+    _run(server.run(settings, with_worker=with_worker))
 
 
 @app.command()

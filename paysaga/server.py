@@ -1,5 +1,6 @@
 """The API process."""
 
+import asyncio
 from typing import Final
 
 import uvicorn
@@ -14,6 +15,7 @@ from paysaga import logs
 from paysaga.migrate import missing_search_attributes
 from paysaga.services import connect_temporal, open_ledger
 from paysaga.settings import Settings
+from paysaga.worker import stop_signal, work
 
 # Callers wait up to a minute for a decision; on a stop they are cut off sooner and send the same key again.
 SHUTDOWN_SECONDS: Final = 5
@@ -36,7 +38,7 @@ def build_services(client: Client, ledger: PostgresLedger, api_key: str) -> Serv
     return Services(Payments(client, ledger), api_key, check_database, check_temporal)
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, *, with_worker: bool) -> None:
     """Serve until SIGTERM or SIGINT. Starts, and answers 503, while PostgreSQL or Temporal is down."""
     logs.configure()
     client = await connect_temporal(lazy=True)
@@ -52,4 +54,17 @@ async def run(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
-        await uvicorn.Server(config).serve()
+        server = uvicorn.Server(config)
+        await (_serve_and_work(server, settings) if with_worker else server.serve())
+
+
+async def _serve_and_work(server: uvicorn.Server, settings: Settings) -> None:
+    """The API first: who waits for an answer needs the worker."""
+    stop = stop_signal()  # uvicorn raises the signal again when it has ended; without this it would end us
+    working = asyncio.create_task(work(settings, stop))
+    working.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    try:
+        await server.serve()
+    finally:
+        stop.set()
+        await working

@@ -58,11 +58,21 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT. Waits for Temporal when it is not there yet."""
+    """Work until SIGTERM or SIGINT."""
     logs.configure()
+    await work(settings, stop_signal())
+
+
+def stop_signal() -> asyncio.Event:
+    """Set when SIGTERM or SIGINT comes."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def work(settings: Settings, stop: asyncio.Event) -> None:
+    """Run payments until told to stop. Waits for Temporal when it is not there yet."""
     client = await _connect(stop)
     if client is None:
         return

@@ -24,7 +24,9 @@ AROUND_EXECUTION = frozenset(
 ONLY_EXECUTION = frozenset({"decline"})
 FAULTS = BEFORE_EXECUTION | AROUND_EXECUTION | ONLY_EXECUTION
 
-DEFAULT_SECONDS = {"late_execution": 3.0, "slow": 2.0}
+# These put the execution off by `seconds`.
+PUT_OFF = frozenset({"late_execution", "slow"})
+DEFAULT_SECONDS = {"late_execution": 3.0, "slow": 2.0, "rate_limited": 1.0}
 MAX_SECONDS = 3600
 MAX_TIMES = 1_000_000
 
@@ -61,7 +63,7 @@ def take(store: Store, request: MoneyRequest, can_hit: frozenset[str]) -> Fault 
     for id_, name, seconds in store.matching_faults(request):
         if name in can_hit:
             store.use_fault(id_)
-            return Fault(name, seconds or 0.0)
+            return Fault(name, DEFAULT_SECONDS.get(name, 0.0) if seconds is None else seconds)
     return None
 
 
@@ -72,7 +74,7 @@ def refusal_of(fault: Fault) -> Refusal | None:
         return Refusal("unavailable", message, status=503, type_="api_error")
     if fault.name == "rate_limited":
         message = "Too many requests; wait, then send the same key again."
-        headers = (("Retry-After", "1"),)
+        headers = (("Retry-After", f"{fault.seconds:.0f}"),)
         return Refusal("rate_limited", message, status=429, type_="rate_limit_error", headers=headers)
     return None
 
@@ -89,4 +91,6 @@ def _seconds(value: object, fault: str) -> float | None:
     # The comparison also refuses NaN.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
         raise invalid("seconds", f"must be a number from 0 to {MAX_SECONDS}")
+    if fault == "rate_limited" and value != int(value):
+        raise invalid("seconds", "must be a whole number for rate_limited: it becomes the Retry-After")
     return float(value)

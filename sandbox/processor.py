@@ -76,7 +76,7 @@ class Processor:
             return self._execute(request, None)
 
     def _first(self, request: MoneyRequest, fault: Fault | None) -> Outcome:
-        if fault and fault.name in faults.DEFAULT_SECONDS:
+        if fault and fault.name in faults.PUT_OFF:
             due_at = self._clock() + fault.seconds
             self._store.add_pending(request, due_at)
             waits = fault.name == "slow"

@@ -53,6 +53,11 @@ class System(ABC):
         engine: dict[str, Server] = {} if self.temporal is None else {"temporal": self.temporal}
         return self._programs | engine | {"postgres": self.postgres}
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of what is measured and runs."""
+        return {name: server.pid for name, server in self.measured.items() if server.running}
+
     async def start(self) -> None:
         """Everything, ready for payments."""
         await _start_together(self._base())

@@ -62,12 +62,15 @@ class WorkerProcess(Server):
 
 
 class ApiProcess(Server):
-    """The HTTP API; `env` is its whole environment."""
+    """The HTTP API, which can do a worker's work, too; `env` is its whole environment."""
 
     name = "API"
 
-    def __init__(self, env: Mapping[str, str], port: int, *, log: Path) -> None:
+    def __init__(self, env: Mapping[str, str], port: int, *, log: Path, with_worker: bool = False) -> None:
         super().__init__()
+        self._flags = ["--with-worker"] if with_worker else []
+        if with_worker:
+            self.stop_seconds += WorkerProcess.stop_seconds
         self.env = dict(env) | {"PAYSAGA_API_PORT": str(port)}
         self.port = port
         self.log = log
@@ -77,7 +80,7 @@ class ApiProcess(Server):
         return f"http://{HOST}:{self.port}"
 
     async def _launch(self) -> Child:
-        return await start_program("paysaga", "api", log=self.log, env=self.env)
+        return await start_program("paysaga", "api", *self._flags, log=self.log, env=self.env)
 
     async def _answers(self) -> bool:
         return await get_status(f"{self.url}/readyz") == 200

@@ -331,6 +331,14 @@ def test_unavailable_and_rate_limited_execute_nothing_and_store_nothing(sandbox:
     assert "Idempotent-Replayed" not in sandbox.authorize().headers
 
 
+def test_rate_limited_asks_to_come_back_after_its_seconds(sandbox: Sandbox):
+    sandbox.fault("rate_limited", seconds=120)
+    limited = sandbox.authorize()
+    assert refused(limited) == (429, "rate_limited")
+    assert limited.headers["Retry-After"] == "120"
+    succeeded(sandbox.authorize())
+
+
 def test_malformed_reply_moves_money_and_answers_what_cannot_be_read(sandbox: Sandbox):
     sandbox.fault("malformed_reply")
     answer = sandbox.authorize()

@@ -66,6 +66,8 @@ def test_the_order_of_fields_does_not_make_another_request():
         {"fault": "slow", "seconds": -1},
         {"fault": "slow", "seconds": float("nan")},
         {"fault": "slow", "second": 1},
+        {"fault": "rate_limited", "seconds": 1.5},
+        {"fault": "rate_limited", "seconds": 3601},
         {"fault": "slow", "payment_id": 1},
     ],
 )
@@ -73,3 +75,17 @@ def test_a_fault_that_would_not_do_what_was_meant_is_refused(body: dict[str, Any
     with pytest.raises(Refusal) as refusal:
         fault_from(body)
     assert refusal.value.code == "validation_failed"
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        ({"fault": "slow", "seconds": 0.5}, 0.5),
+        ({"fault": "slow"}, 2.0),
+        ({"fault": "rate_limited", "seconds": 3600}, 3600.0),
+        ({"fault": "rate_limited"}, 1.0),
+        ({"fault": "unavailable"}, None),
+    ],
+)
+def test_a_fault_has_the_seconds_that_were_asked_for_or_its_own(body: dict[str, Any], seconds: float | None):
+    assert fault_from(body)["seconds"] == seconds
