@@ -11,7 +11,7 @@ import pytest_asyncio
 from paysaga.dev.ports import free_port
 from paysaga.dev.process import Child
 from paysaga.dev.services import ApiProcess, WorkerProcess, start_program
-from tests.faults.crashing_worker import PAID, RELEASED, UNDONE
+from tests.faults.crashing_worker import PAID, RELEASED, STEPWISE, UNDONE
 from tests.harness import Stack, new_key, open_servers, running
 
 CLOSED_CURRENCY = "ISK"
@@ -19,6 +19,7 @@ CASES = [
     (f"{path}-{when}-{effect}", expected)
     for path, effects, expected in (
         ("paid", PAID, ("succeeded", ["authorize", "capture"])),
+        (STEPWISE, PAID, ("succeeded", ["authorize", "capture"])),
         ("released", RELEASED, ("declined", ["authorize", "void"])),
         ("undone", UNDONE, ("failed", ["authorize", "capture", "refund"])),
     )
@@ -72,6 +73,9 @@ async def _start(stack: Stack, case: str, key: str) -> None:
     fields: dict[str, Any] = {}
     if case.startswith("released"):
         fields = {"payment_method": "pm_sandbox_captureDeclined"}
+    if case.startswith(STEPWISE):
+        # Ends the try at once.
+        await stack.fault("unavailable", payment_id=key, operation="authorize")
     if case.startswith("undone"):
         fields = {"currency": CLOSED_CURRENCY}
     reply = await stack.pay_persistently(key, wait=1, **fields)

@@ -6,18 +6,19 @@ from typing import Any, cast
 
 import pytest
 import pytest_asyncio
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment import PaymentActivities
 from activities.undoing import UndoingActivities
 from gateways.port import PaymentGateway
 from gateways.sandbox.gateway import open_sandbox_gateway
-from ledger.port import Ledger, LedgerRefused
+from ledger.port import Claim, Ledger, LedgerRefused
 from ledger.postgres import PostgresLedger, open_pool
 from payments.endings import canceled, not_recordable
 from payments.messages import Charged, Held, Reserve, Undo
 from payments.operations import Executed
-from payments.request import PaymentRequest
+from payments.request import PaymentRequest, RecordedRequest
 from tests.harness import Servers, Stack, a_request, new_key
 
 
@@ -142,3 +143,17 @@ async def test_undoing_repeated_after_the_payment_failed_pays_nothing_out(steps:
         assert await steps.run(step, argument) == first
     assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
     await stack.assert_books_agree(key)
+
+
+async def test_payment_claimed_under_other_rules_is_finished(steps: Steps, stack: Stack) -> None:
+    key = new_key()
+    # Today a customer is one line.
+    request = RecordedRequest.model_validate(a_request(customer="two\nlines"))
+    step = Reserve(payment_id=key, request=request, first_run="first")
+    with pytest.raises(ApplicationError, match="customer"):
+        await steps.run("reserve", step)
+    assert await steps.ledger.find(key) is None
+    await steps.ledger.claim(Claim(payment_id=key, request=request, processor="sandbox", run="first"))
+    held = await steps.run("reserve", step)
+    assert held.request.customer == "two\nlines"
+    assert await stack.journal_operations(key) == ["authorize"]
