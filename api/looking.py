@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import structlog
 from pydantic import ValidationError
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import (
@@ -15,13 +16,16 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.problems import temporal_unavailable
+from api.problems import ProblemError, temporal_unavailable
 from payments.messages import Start
 from payments.request import PaymentRequest
 
 # With the time before a probe it stays below the three seconds in which an outage must be told; a busy server may need
 # most of it.
 LOOK_TIMEOUT: Final = timedelta(seconds=1.8)
+
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Looking:
                 GetSystemInfoRequest(), retry=False, timeout=LOOK_TIMEOUT
             )
         except (RPCError, RuntimeError) as error:
-            raise temporal_unavailable() from error
+            raise _unavailable(error) from error
 
     async def is_open(self, payment_id: str) -> bool:
         """Whether the payment's workflow is still running, as far as Temporal knows."""
@@ -59,7 +63,7 @@ class Looking:
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 return False
-            raise temporal_unavailable() from error
+            raise _unavailable(error) from error
         return not reply.workflow_execution_info.HasField("close_time")
 
     async def first_event(self, payment_id: str) -> Started | None:
@@ -76,7 +80,7 @@ class Looking:
         except (RPCError, RuntimeError) as error:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 return None
-            raise temporal_unavailable() from error
+            raise _unavailable(error) from error
         event = reply.history.events[0]
         payloads = event.workflow_execution_started_event_attributes.input.payloads
         try:
@@ -87,3 +91,8 @@ class Looking:
         except ValidationError:
             return None
         return Started(start=start, at=event.event_time.ToDatetime(tzinfo=UTC))
+
+
+def _unavailable(error: Exception) -> ProblemError:
+    _log.warning("temporal_unavailable", error=str(error))
+    return temporal_unavailable()
