@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -24,12 +24,17 @@ class LoadGenerator:
         self._process = process
         self._log = log
 
-    async def run(self, job: Job) -> Outcome:
-        """Returns when every payment of the job has been answered or given up. Raises `ProcessFailed`."""
+    async def run(self, job: Job, until: Awaitable[object] | None = None) -> Outcome:
+        """Returns when every payment of the job has been answered or given up; of a job that goes on until it is told,
+        those that were begun before `until` (one of each client at least). Raises `ProcessFailed`, and what `until`
+        raises."""
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("started with pipes")
         self._process.stdin.write(JOB.dump_json(job) + b"\n")
         await self._process.stdin.drain()
+        if until is not None:
+            await until
+            self._process.stdin.write(b"\n")
         line = await self._process.stdout.readline()
         if not line:
             last_lines = self._log.read_text(encoding="utf-8", errors="replace")

@@ -41,12 +41,16 @@ class Job:
     """They were sent before: each must get its first answer again."""
     asynchronous: bool = False
     """The headers ask for no outcome: each must be answered 202, and nothing is sent again after that."""
+    until_told: bool = False
+    """After the next line of standard input, which always comes, no client sends another one than its first."""
+    patience_seconds: float = 90
+    """Longer than any payment takes under the heaviest load; one that takes longer has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How it went. `seconds` is from the first request to the last answer; a latency is from a payment's first request
-    to its answer, with whatever had to be sent again meanwhile."""
+    to its answer, with whatever had to be sent again meanwhile. There are as many as payments were sent."""
 
     seconds: float
     latencies_ms: list[float]

@@ -18,8 +18,6 @@ import uvloop
 
 from benchmarks.jobs import JOB, OUTCOME, Job, Mismatch, Outcome, Sent
 
-# Longer than any payment takes under the heaviest load; one that takes longer has failed.
-_PATIENCE_SECONDS: Final = 90
 # "Not decided yet" and "not now": a client sends the same request with the same key again, after `Retry-After`.
 _SEND_AGAIN: Final = frozenset({202, 503})
 # Who asked for no outcome has been answered with 202.
@@ -42,15 +40,17 @@ class Generator:
         # Undecoded: decoded, a hundred thousand of them would take several times the memory.
         self._first_answers: dict[str, bytes] = {}
 
-    async def run(self, job: Job) -> Outcome:
-        """Send everything, then look at the answers: looking costs CPU that must not slow down the sending."""
+    async def run(self, job: Job, stop: asyncio.Event | None = None) -> Outcome:
+        """Send everything, or as much as until `stop` is set, then look at the answers: looking costs CPU that must
+        not slow down the sending."""
+        stop = stop or asyncio.Event()
         answers: list[_Answer] = []
-        timeout = aiohttp.ClientTimeout(total=_PATIENCE_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=job.patience_seconds)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector, headers=job.headers) as session:
             begun = time.perf_counter()
             left = iter(job.payments)
-            await asyncio.gather(*(_client(session, job, left, answers) for _ in range(job.clients)))
+            await asyncio.gather(*(_client(session, job, left, answers, stop) for _ in range(job.clients)))
             seconds = time.perf_counter() - begun
         return Outcome(
             seconds,
@@ -86,14 +86,17 @@ def answer_problem(payment: Sent, status: int, answer: object, *, asynchronous: 
     return f"answered with {wrong}" if wrong else None
 
 
-async def _client(session: aiohttp.ClientSession, job: Job, left: Iterator[Sent], answers: list[_Answer]) -> None:
+async def _client(
+    session: aiohttp.ClientSession, job: Job, left: Iterator[Sent], answers: list[_Answer], stop: asyncio.Event
+) -> None:
     """One customer after another, each waiting for the answer."""
-    send_again = _SEND_AGAIN_ASYNCHRONOUS if job.asynchronous else _SEND_AGAIN
     for payment in left:
-        answers.append(await _pay(session, job.url, payment, send_again))
+        answers.append(await _pay(session, job, payment))
+        if stop.is_set():
+            break
 
 
-async def _pay(session: aiohttp.ClientSession, url: str, payment: Sent, send_again: frozenset[int]) -> _Answer:
+async def _pay(session: aiohttp.ClientSession, job: Job, payment: Sent) -> _Answer:
     """Send it, and again while that is what the service asks for."""
     body = {
         "amount": payment.amount,
@@ -102,16 +105,17 @@ async def _pay(session: aiohttp.ClientSession, url: str, payment: Sent, send_aga
         "order_id": payment.payment_id,
     }
     headers = {"Idempotency-Key": payment.payment_id}
+    send_again = _SEND_AGAIN_ASYNCHRONOUS if job.asynchronous else _SEND_AGAIN
     sent_again = 0
     begun = time.perf_counter()
     while True:
         try:
-            async with session.post(url, json=body, headers=headers) as reply:
+            async with session.post(job.url, json=body, headers=headers) as reply:
                 status, content, retry_after = reply.status, await reply.read(), reply.headers.get("Retry-After", "1")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             status, content, retry_after = 0, f"no answer: {type(error).__name__}: {error}".encode(), ""
         seconds = time.perf_counter() - begun
-        if status not in send_again or not retry_after.isdecimal() or seconds > _PATIENCE_SECONDS:
+        if status not in send_again or not retry_after.isdecimal() or seconds > job.patience_seconds:
             return _Answer(payment, status, content, seconds * 1000, sent_again)
         await asyncio.sleep(float(retry_after))
         sent_again += 1
@@ -124,11 +128,24 @@ def _json(content: bytes) -> object:
         return content.decode(errors="replace")
 
 
+async def _line() -> bytes:
+    return await asyncio.to_thread(sys.stdin.buffer.readline)
+
+
+async def _set_when_told(stop: asyncio.Event) -> None:
+    await _line()
+    stop.set()
+
+
 async def main() -> None:
     """Serve jobs until the end of standard input."""
     generator = Generator()
-    while line := await asyncio.to_thread(sys.stdin.buffer.readline):
-        outcome = await generator.run(JOB.validate_json(line))
+    while line := await _line():
+        job, stop = JOB.validate_json(line), asyncio.Event()
+        if job.until_told:
+            outcome, _ = await asyncio.gather(generator.run(job, stop), _set_when_told(stop))
+        else:
+            outcome = await generator.run(job)
         sys.stdout.buffer.write(OUTCOME.dump_json(outcome) + b"\n")
         sys.stdout.buffer.flush()
 

@@ -1,7 +1,7 @@
 """Measures one system under one load."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from itertools import cycle, islice
 from typing import Final
 
@@ -18,6 +18,8 @@ from paysaga.dev.errors import ProcessFailed
 # long after the last reply. The servers' own idling in this time is in the figures of all systems.
 SETTLE_SECONDS: Final = 1.0
 _HISTORIES: Final = 10
+# Where payments may have to wait for others, how long they do is a result and no failure.
+_LONG_PATIENCE_SECONDS: Final = 1800
 _RESPOND_ASYNC: Final = {"Prefer": "respond-async"}
 
 
@@ -48,11 +50,21 @@ class Measuring:
     async def pay(self, payments: list[Sent], clients: int) -> Outcome:
         """Without reading CPU and memory. Raises `Mismatched` when an answer is wrong."""
         self.sent += payments
-        return await self._send(payments, clients)
+        return await self._send(Job(self._url, dict(self._system.headers), clients, payments))
+
+    async def pay_until(self, end: Awaitable[object], payments: list[Sent], clients: int) -> Outcome:
+        """As many of them as can be begun before `end`, but at least one of each client. Raises what that raises, or
+        `Mismatched`."""
+        headers = dict(self._system.headers)
+        job = Job(self._url, headers, clients, payments, until_told=True, patience_seconds=_LONG_PATIENCE_SECONDS)
+        outcome = await self._send(job, end)
+        self.sent += payments[: len(outcome.latencies_ms)]
+        return outcome
 
     async def submit(self, payments: list[Sent], clients: int) -> Outcome:
         """Without waiting for their outcomes, which are the caller's to know. Raises `Mismatched`."""
-        return await self._send(payments, clients, asynchronous=True)
+        headers = dict(self._system.headers) | _RESPOND_ASYNC
+        return await self._send(Job(self._url, headers, clients, payments, asynchronous=True))
 
     async def measure(self, payments: list[Sent], clients: int, duplicates: int) -> Figures:
         """Payments, then so many repetitions of them. Raises `Mismatched` when an answer is wrong."""
@@ -62,7 +74,8 @@ class Measuring:
         await asyncio.sleep(SETTLE_SECONDS)
         between = cpu_seconds(pids)
         memory = memory_mb(pids)
-        again = await self._send(list(islice(cycle(payments), duplicates)), clients, repeated=True)
+        repetitions = list(islice(cycle(payments), duplicates))
+        again = await self._send(Job(self._url, dict(self._system.headers), clients, repetitions, repeated=True))
         await asyncio.sleep(SETTLE_SECONDS)
         after = cpu_seconds(pids)
         counts = await self._history_counts(payments)
@@ -84,12 +97,12 @@ class Measuring:
             memory_mb=memory,
         )
 
-    async def _send(
-        self, payments: list[Sent], clients: int, *, repeated: bool = False, asynchronous: bool = False
-    ) -> Outcome:
-        url = f"{self._system.url}/v1/payments"
-        headers = dict(self._system.headers) | (_RESPOND_ASYNC if asynchronous else {})
-        outcome = await self._load.run(Job(url, headers, clients, payments, repeated, asynchronous))
+    @property
+    def _url(self) -> str:
+        return f"{self._system.url}/v1/payments"
+
+    async def _send(self, job: Job, until: Awaitable[object] | None = None) -> Outcome:
+        outcome = await self._load.run(job, until)
         for name, server in self._system.measured.items():
             if not server.running and name not in self.paused:
                 raise ProcessFailed(f"{server.name} ended", log=server.child.log, last_lines=server.child.output())

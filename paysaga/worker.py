@@ -49,8 +49,8 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
             undoing.undo_charge,
         ],
         interceptors=[MessageGuard()],
-        # Temporal's sandbox would load the workflow's module anew for each payment, a quarter of a payment's CPU. What it
-        # guards against is found in tests/replay, where histories are replayed in it.
+        # Temporal's sandbox would load the workflow's module anew for each payment: a quarter of a payment's CPU. What
+        # it guards against is found in tests/replay, where histories are replayed in it.
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_workflow_task_polls=POLLS,
         nonsticky_to_sticky_poll_ratio=NEW_PAYMENTS_RATIO,

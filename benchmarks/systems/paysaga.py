@@ -49,3 +49,14 @@ class Paysaga(System):
             TEMPORAL_NAMESPACE=NAMESPACE,
             **temporal,
         )
+
+
+class PaysagaOne(Paysaga):
+    """One process that does both, `paysaga api --with-worker`: an option for small deployments."""
+
+    name = "paysaga-one"
+    label = "paysaga, one process"
+
+    def _services(self) -> dict[str, Server]:
+        env = self._paysaga_environment()
+        return {"api": ApiProcess(env, self._api_port, log=self.data / "api.log", with_worker=True)}

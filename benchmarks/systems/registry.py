@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.systems.base import System
 from benchmarks.systems.handwritten.system import Handwritten
-from benchmarks.systems.paysaga import Paysaga
+from benchmarks.systems.paysaga import Paysaga, PaysagaOne
 from benchmarks.systems.textbook.system import Textbook, TextbookTuned
 
 SYSTEMS: Mapping[str, type[System]] = {
-    system.name: system for system in (Paysaga, Textbook, TextbookTuned, Handwritten)
+    system.name: system for system in (Paysaga, PaysagaOne, Textbook, TextbookTuned, Handwritten)
 }
 
 

@@ -29,7 +29,7 @@ _DYNAMIC = {
     # start-dev reads the names of the search attributes from its database on every request; ours are there from the
     # start.
     "system.forceSearchAttributesCacheRefreshOnRead": "false",
-    # Of a backlog, each minute's payments get their share of the workers (api/starting.py).
+    # Of a backlog, new payments get their share of the workers (api/opening.py).
     "matching.enableFairness": "true",
     # One server hands out every task: more partitions only make it look for a waiting worker in another one.
     "matching.numTaskqueueReadPartitions": "1",

@@ -1,5 +1,6 @@
 """The load generator, against a service that answers as it is told."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -20,6 +21,8 @@ class Service:
         self.counts_answers = False
         self.status = 201
         self.busy = 0
+        self.stops_after = 0
+        self.stop = asyncio.Event()
 
     async def pay(self, request: web.Request) -> web.Response:
         key, body = request.headers["Idempotency-Key"], await request.json()
@@ -28,6 +31,10 @@ class Service:
             return web.json_response({}, status=503, headers={"Retry-After": "0"})
         self.seen[key] += 1
         answer = {"id": key, "status": "succeeded", "amount_captured": body["amount"]} | body
+        if self.status == 202:
+            answer |= {"status": "processing", "amount_captured": 0}
+        if self.seen.total() == self.stops_after:
+            self.stop.set()
         if self.counts_answers:
             answer["answers"] = self.seen[key]
         return web.json_response(answer, status=self.status)
@@ -80,6 +87,29 @@ async def test_who_is_told_to_come_again_does_so(service: tuple[Service, Job]) -
     told.busy = 4
     outcome = await Generator().run(job)
     assert (outcome.sent_again, outcome.mismatches, len(outcome.latencies_ms)) == (4, [], 10)
+
+
+async def test_who_asked_for_no_outcome_does_not_ask_again(service: tuple[Service, Job]) -> None:
+    told, job = service
+    told.status, told.busy = 202, 2
+    outcome = await Generator().run(replace(job, asynchronous=True))
+    assert (outcome.sent_again, outcome.mismatches, len(outcome.latencies_ms)) == (2, [], 10)
+    assert set(told.seen.values()) == {1}
+
+
+async def test_clients_that_are_told_to_stop_have_sent_the_first_payments(service: tuple[Service, Job]) -> None:
+    told, job = service
+    told.stops_after = 5
+    outcome = await Generator().run(job, told.stop)
+    sent = len(outcome.latencies_ms)
+    assert 5 <= sent <= 7
+    assert set(told.seen) == {payment.payment_id for payment in job.payments[:sent]}
+
+
+async def test_each_client_sends_one_however_early_it_is_told_to_stop(service: tuple[Service, Job]) -> None:
+    told, job = service
+    told.stop.set()
+    assert len((await Generator().run(job, told.stop)).latencies_ms) == job.clients
 
 
 async def test_a_service_that_is_not_there_is_told(service: tuple[Service, Job]) -> None:

@@ -1,5 +1,6 @@
 """The comparison of what was asked for with the books and the processor's journal: it must not overlook anything."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,9 +42,11 @@ def journal() -> list[Done]:
     return [done(payment, kind) for payment in SENT for kind in (OperationKind.AUTHORIZE, OperationKind.CAPTURE)]
 
 
-def wrong(rows: list[Recorded], entries: list[Done], sent: list[Sent] = SENT) -> list[str]:
+def wrong(
+    rows: list[Recorded], entries: list[Done], sent: list[Sent] = SENT, waiting: Sequence[Sent] = ()
+) -> list[str]:
     """The payments that the comparison names."""
-    return sorted({mismatch.payment_id for mismatch in mismatches(sent, rows, entries)})
+    return sorted({mismatch.payment_id for mismatch in mismatches(sent, rows, entries, waiting)})
 
 
 def test_nothing_is_wrong_when_all_agree() -> None:
@@ -116,6 +119,24 @@ def test_a_payment_that_never_arrived() -> None:
     assert wrong(books(), journal(), [*SENT, Sent("third", 1)]) == ["third"]
 
 
+WAITING = Sent("waiting", 300)
+PROCESSING = Recorded("waiting", "processing", 300, "EUR", 0, None, None, None, None)
+
+
+def test_a_payment_that_waits_has_a_row_and_nothing_else() -> None:
+    assert wrong([*books(), PROCESSING], journal(), waiting=[WAITING]) == []
+    assert wrong(books(), journal(), waiting=[WAITING]) == ["waiting"]
+
+
+@pytest.mark.parametrize("kind", [OperationKind.AUTHORIZE, OperationKind.CAPTURE])
+def test_a_payment_that_waits_must_not_have_moved_money(kind: OperationKind) -> None:
+    assert wrong([*books(), PROCESSING], [*journal(), done(WAITING, kind)], waiting=[WAITING]) == ["waiting"]
+
+
+def test_a_payment_that_waits_must_not_be_decided() -> None:
+    assert wrong([*books(), recorded(WAITING)], journal(), waiting=[WAITING]) == ["waiting"]
+
+
 def test_a_mismatch_says_what_is_wrong() -> None:
     (mismatch,) = mismatches(SENT, books(), journal()[:-1])
     assert str(mismatch) == "second: 0 times capture at the processor instead of once"
@@ -139,3 +160,11 @@ def test_a_good_answer() -> None:
 )
 def test_an_answer_that_is_no_success(status: int, answer: object) -> None:
     assert answer_problem(SENT[0], status, answer) is not None
+
+
+def test_who_asked_for_no_outcome_must_be_told_that_it_goes_on() -> None:
+    taken = ANSWER | {"status": "processing", "amount_captured": 0}
+    assert answer_problem(SENT[0], 202, taken, asynchronous=True) is None
+    assert answer_problem(SENT[0], 202, ANSWER, asynchronous=True) is not None
+    assert answer_problem(SENT[0], 201, ANSWER, asynchronous=True) is not None
+    assert answer_problem(SENT[0], 503, taken, asynchronous=True) is not None
