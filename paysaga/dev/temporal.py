@@ -20,8 +20,13 @@ SEARCH_ATTRIBUTES = {
     "CustomerId": "Keyword",
     "OrderId": "Keyword",
 }
-# One fsync per commit: an answer that Temporal gave survives a power failure, as it does in production.
-_DURABLE = ("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=2")
+_PRAGMAS = {
+    # One fsync per commit: an answer that Temporal gave survives a power failure, as it does in production.
+    "journal_mode": "wal",
+    "synchronous": "2",
+    # In KiB when negative. SQLite's own 2 MB are soon too little for the indexes of a list of workflows.
+    "cache_size": "-65536",
+}
 _DYNAMIC = {
     # A shard looks for new tasks at most 20 times a second, and start-dev has one shard: each task of a payment that
     # comes alone would wait for up to 50 ms.
@@ -29,6 +34,8 @@ _DYNAMIC = {
     # start-dev reads the names of the search attributes from its database on every request; ours are there from the
     # start.
     "system.forceSearchAttributesCacheRefreshOnRead": "false",
+    # Workflows that the server keeps in memory, open or not, at some 50 kB each; by default 128,000.
+    "history.hostLevelCacheMaxSize": "4096",
     # Of a backlog, new payments get their share of the workers (api/opening.py).
     "matching.enableFairness": "true",
     # One server hands out every task: more partitions only make it look for a waiting worker in another one.
@@ -54,7 +61,7 @@ class TemporalServer(Server):
     name = "Temporal"
     # How it keeps and hands out its work.
     tuning: Sequence[str] = (
-        *_DURABLE,
+        *(part for name, value in _PRAGMAS.items() for part in ("--sqlite-pragma", f"{name}={value}")),
         *(part for name, value in _DYNAMIC.items() for part in ("--dynamic-config-value", f"{name}={value}")),
     )
 
