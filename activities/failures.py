@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Final
 
 from pydantic import ValidationError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -34,6 +35,10 @@ def describe(error: ValidationError, root: str) -> str:
     )
 
 
+# A detail of `pay_at_once` failing when the charge may have been sent.
+CHARGE_SENT: Final = "charge sent"
+
+
 class FailureType(StrEnum):
     """Failure types as people read them in the Temporal Web UI, and as the workflow tells them apart."""
 
@@ -54,31 +59,31 @@ class FailureType(StrEnum):
 
 
 @asynccontextmanager
-async def temporal_failures(*, ledger_refusal_is_final: bool = False) -> AsyncGenerator[None]:
-    """Raise what the ports raise as `ApplicationError`s, without their causes: those would carry what processors and
-    databases said, word by word, into Temporal's history."""
+async def temporal_failures(*details: str, ledger_refusal_is_final: bool = False) -> AsyncGenerator[None]:
+    """Raise what the ports raise as `ApplicationError`s with these details, and without their causes: those would carry
+    what processors and databases said, word by word, into Temporal's history."""
     try:
         yield
     # Retry, with the processor's own wish for when.
     except OutcomeUnknown as error:
         raise ApplicationError(
-            str(error), type=FailureType.OUTCOME_UNKNOWN, next_retry_delay=error.retry_after
+            str(error), *details, type=FailureType.OUTCOME_UNKNOWN, next_retry_delay=error.retry_after
         ) from None
     except NotExecuted as error:
         raise ApplicationError(
-            str(error), type=FailureType.PROCESSOR_UNAVAILABLE, next_retry_delay=error.retry_after
+            str(error), *details, type=FailureType.PROCESSOR_UNAVAILABLE, next_retry_delay=error.retry_after
         ) from None
     # Retry.
     except TakesLonger as error:
         raise ApplicationError(
-            str(error), type=FailureType.TAKES_LONGER, category=ApplicationErrorCategory.BENIGN
+            str(error), *details, type=FailureType.TAKES_LONGER, category=ApplicationErrorCategory.BENIGN
         ) from None
     except LedgerUnavailable as error:
-        raise ApplicationError(str(error), type=FailureType.DATABASE_UNAVAILABLE) from None
+        raise ApplicationError(str(error), *details, type=FailureType.DATABASE_UNAVAILABLE) from None
     except UndoRefused as error:
-        raise ApplicationError(str(error), type=FailureType.UNDO_REFUSED) from None
+        raise ApplicationError(str(error), *details, type=FailureType.UNDO_REFUSED) from None
     # Retry or not: the caller knows what depends on it.
     except LedgerRefused as error:
         raise ApplicationError(
-            str(error), type=FailureType.LEDGER_REFUSED, non_retryable=ledger_refusal_is_final
+            str(error), *details, type=FailureType.LEDGER_REFUSED, non_retryable=ledger_refusal_is_final
         ) from None

@@ -6,7 +6,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.deciding import capture_of, decide_ending, succeeded
-from activities.failures import check_request, temporal_failures
+from activities.failures import CHARGE_SENT, check_request, temporal_failures
 from activities.settling import Settling
 from gateways.port import PaymentGateway
 from ledger.port import Claim, Ledger, PaymentRecord
@@ -87,16 +87,17 @@ class PaymentActivities:
             return await self._ledger.decide(succeeded(charged))
 
     async def _charge_at_once(self, held: Held) -> Decided | None:
-        charge = await self._settling.settle(capture_of(held), fresh=True, sent_since=held.claimed_at)
-        match charge:
-            case Executed():
-                return Decided(payment=await self._ledger.decide(succeeded(Charged(held=held, charge=charge))))
-            case Declined():
-                return await self._leave_to_be_undone(held.payment_id, declined(charge))
-            case Conflicted():
-                return await self._leave_to_be_undone(held.payment_id, charge_conflicted(charge))
-            case _:
-                assert_never(charge)
+        async with temporal_failures(CHARGE_SENT):
+            charge = await self._settling.settle(capture_of(held), fresh=True, sent_since=held.claimed_at)
+            match charge:
+                case Executed():
+                    return Decided(payment=await self._ledger.decide(succeeded(Charged(held=held, charge=charge))))
+                case Declined():
+                    return await self._leave_to_be_undone(held.payment_id, declined(charge))
+                case Conflicted():
+                    return await self._leave_to_be_undone(held.payment_id, charge_conflicted(charge))
+                case _:
+                    assert_never(charge)
 
     async def _claimed(self, step: Reserve) -> PaymentRecord | Decided:
         """The payment's row, or its end: decided before, or the key belongs to another request."""

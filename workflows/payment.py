@@ -9,7 +9,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.failures import FailureType
+    from activities.failures import CHARGE_SENT, FailureType
     from activities.options import AT_ONCE, UNTIL_KNOWN
     from activities.payment import PaymentActivities
     from activities.undoing import UndoingActivities
@@ -36,6 +36,7 @@ class PaymentWorkflow:
         self._payment: Payment | None = None
         self._fingerprint = ""
         self._nonce = ""
+        self._charge_sent = False
         self._over = False
         self._steps = Shield()
 
@@ -59,6 +60,8 @@ class PaymentWorkflow:
     async def _pay_at_once(self, start: Start) -> Decided | None:
         money = start.request.money
         telling.paying(money)
+        # Until it says otherwise: a worker that died may have sent it.
+        self._charge_sent = True
         try:
             return await self._steps.finish(
                 workflow.execute_local_activity_method(
@@ -69,8 +72,9 @@ class PaymentWorkflow:
                     **AT_ONCE,
                 )
             )
-        except FailureError:
-            # Whatever it was. An ordinary activity fails with ActivityError, a local one with what it raised.
+        except FailureError as failure:
+            # An ordinary activity fails with ActivityError, a local one with what it raised.
+            self._charge_sent = not isinstance(failure, ApplicationError) or CHARGE_SENT in failure.details
             return None
 
     async def _pay_step_by_step(self, start: Start) -> Payment | None:
@@ -79,8 +83,8 @@ class PaymentWorkflow:
             return held.payment
         if held.ending is not None:
             return await self._undo(held, held.ending)
-        if self._steps.cancel_requested and held.ours:
-            # Another run may have sent the charge already; then the payment is finished.
+        if self._steps.cancel_requested and held.ours and not self._charge_sent:
+            # Neither this run nor another one has sent the charge; else the payment is finished.
             return await self._undo(held, canceled())
         charge = await self._charge(held)
         match charge:

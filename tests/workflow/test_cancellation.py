@@ -65,6 +65,31 @@ async def test_cancel_during_the_charge_finishes_the_payment(stack: Stack, fault
     await stack.assert_books_agree(key)
 
 
+async def test_cancel_while_it_is_charged_at_once_finishes_the_payment(stack: Stack) -> None:
+    key = new_key()
+    await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
+    waiting = asyncio.create_task(stack.pay(key, wait=30))
+    await stack.until_journal_has(key, "authorize")
+    await asyncio.sleep(0.3)
+    await (await handle_of(stack, key)).cancel()
+    assert (await waiting).json()["status"] == "succeeded"
+    assert await stack.journal_operations(key) == ["authorize", "capture"]
+    assert await closed_status(stack, key) is WorkflowExecutionStatus.COMPLETED
+    await stack.assert_books_agree(key)
+
+
+async def test_cancel_while_the_hold_is_unknown_releases_it_and_charges_nothing(stack: Stack) -> None:
+    key = new_key()
+    await stack.fault("timeout_after_execution", payment_id=key, operation="authorize")
+    waiting = asyncio.create_task(stack.pay(key, wait=30))
+    await stack.until_journal_has(key, "authorize")
+    await (await handle_of(stack, key)).cancel()
+    assert (await waiting).json()["status"] == "canceled"
+    assert await stack.journal_operations(key) == ["authorize", "void"]
+    assert await closed_status(stack, key) is WorkflowExecutionStatus.CANCELED
+    await stack.assert_books_agree(key)
+
+
 async def test_cancel_between_the_tries_of_an_unknown_charge_finishes_the_payment(stack: Stack) -> None:
     # The trap of cancelling activities: between tries Temporal would call it canceled although the money moved.
     key = new_key()
