@@ -15,7 +15,7 @@ _MAXIMUM: Final = timedelta(minutes=5)
 TRY_TIMEOUT: Final = timedelta(seconds=10)
 
 # What a card network usually answers within. A step that takes longer becomes an activity that people can see.
-AT_ONCE_SECONDS: Final = 2.0
+AT_ONCE_SECONDS: Final = 1.5
 
 
 class ActivityOptions(TypedDict):

@@ -46,7 +46,7 @@ class Settling:
             # No activity of this worker would come to wait for it any more.
             done, _ = await asyncio.wait({work})
         if not done:
-            raise TakesLonger(f"the processor has not answered the {operation.kind} within {AT_ONCE_SECONDS:.0f} s")
+            raise TakesLonger(f"the processor has not answered the {operation.kind} within {AT_ONCE_SECONDS:.1f} s")
         try:
             outcome = work.result()
         except OutcomeUnknown as error:

@@ -6,12 +6,13 @@ from itertools import cycle, islice
 from typing import Final
 
 from benchmarks.driving import LoadGenerator
-from benchmarks.figures import percentile
 from benchmarks.histories import HistoryCounts, fetch_counts
 from benchmarks.jobs import Job, Mismatch, Outcome, Sent
+from benchmarks.portions import Portion, combined
 from benchmarks.results import Figures
 from benchmarks.systems.base import System
 from benchmarks.usage import cpu_seconds, memory_mb
+from benchmarks.yardstick import yardstick_ms
 from paysaga.dev.errors import ProcessFailed
 
 # What a payment costs after its answer (closing the workflow, indexing it, writing back) counts, too: CPU is read so
@@ -68,7 +69,11 @@ class Measuring:
 
     async def measure(self, payments: list[Sent], clients: int, duplicates: int) -> Figures:
         """Payments, then so many repetitions of them. Raises `Mismatched` when an answer is wrong."""
-        pids = self._system.pids
+        return await self.figures([await self.portion(payments, clients, duplicates)])
+
+    async def portion(self, payments: list[Sent], clients: int, duplicates: int) -> Portion:
+        """A part of a measurement. Raises `Mismatched` when an answer is wrong."""
+        pids, yardstick = self._system.pids, yardstick_ms()
         before = cpu_seconds(pids)
         first = await self.pay(payments, clients)
         await asyncio.sleep(SETTLE_SECONDS)
@@ -78,24 +83,21 @@ class Measuring:
         again = await self._send(Job(self._url, dict(self._system.headers), clients, repetitions, repeated=True))
         await asyncio.sleep(SETTLE_SECONDS)
         after = cpu_seconds(pids)
-        counts = await self._history_counts(payments)
-        by_process = _milliseconds_each(before, between, len(payments))
-        return Figures(
-            payments=len(payments),
-            payments_per_s=len(payments) / first.seconds,
-            p50_ms=percentile(first.latencies_ms, 50),
-            p99_ms=percentile(first.latencies_ms, 99),
-            sent_again=first.sent_again + again.sent_again,
-            cpu_ms_per_payment=sum(by_process.values()),
-            cpu_ms_by_process=by_process,
-            events=counts.events,
-            workflow_tasks=counts.workflow_tasks,
-            actions=counts.actions,
+        return Portion(
+            payments=payments,
+            first=first,
+            cpu_ms=_milliseconds(before, between),
             replays=duplicates,
-            replay_cpu_ms=sum(_milliseconds_each(between, after, duplicates).values()),
-            replays_per_s=duplicates / again.seconds,
+            again=again,
+            replay_cpu_ms=sum(_milliseconds(between, after).values()),
             memory_mb=memory,
+            yardstick_ms=(yardstick + yardstick_ms()) / 2,
         )
+
+    async def figures(self, portions: Sequence[Portion]) -> Figures:
+        """What the parts of one measurement say together."""
+        payments = [payment for portion in portions for payment in portion.payments]
+        return combined(portions, await self._history_counts(payments))
 
     @property
     def _url(self) -> str:
@@ -117,5 +119,5 @@ class Measuring:
         return await fetch_counts(self._system.temporal.address, [payment.payment_id for payment in sample])
 
 
-def _milliseconds_each(before: Mapping[str, float], after: Mapping[str, float], count: int) -> dict[str, float]:
-    return {name: (after[name] - before[name]) * 1000 / count for name in after}
+def _milliseconds(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    return {name: (after[name] - before[name]) * 1000 for name in after}

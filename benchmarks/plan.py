@@ -1,6 +1,6 @@
 """What is measured, in which order, with how many payments. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +36,10 @@ class Plan:
     json_file: Path | None = None
     scratch: Path | None = None
 
-    def order(self) -> Iterator[tuple[int, str, Sequence[Cell]]]:
-        """Round by round, every second one backwards: a machine that becomes slower or faster meanwhile does so for
-        the first and the last alike."""
-        for number in range(1, self.rounds + 1):
-            forward = number % 2 == 1
-            cells = self.cells if forward else self.cells[::-1]
-            for system in self.systems if forward else self.systems[::-1]:
-                yield number, system, cells
+
+def share(total: int, turn: int, turns: int) -> int:
+    """How many of `total` are this turn's: all turns together make all of them."""
+    return total * (turn + 1) // turns - total * turn // turns
 
 
 def cells_for(clients: Sequence[int], payments: Sequence[int]) -> list[Cell]:

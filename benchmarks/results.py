@@ -9,6 +9,7 @@ from pydantic import BaseModel
 class Figures(BaseModel):
     """One system under one load. CPU in ms per payment or duplicate, memory in MB, latencies in ms.
 
+    `yardstick_ms`: CPU of a fixed piece of work at the time; more means that the machine was slower.
     `sent_again`: replies that asked to send a payment or duplicate again later (503, 202); latencies hold that waiting.
     """
 
@@ -26,6 +27,7 @@ class Figures(BaseModel):
     replay_cpu_ms: float
     replays_per_s: float
     memory_mb: dict[str, float]
+    yardstick_ms: float
 
 
 class Round(Figures):

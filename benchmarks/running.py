@@ -1,4 +1,4 @@
-"""Runs the plan: one system at a time, each fresh on servers of its own, verified and stopped before the next."""
+"""Runs the plan: each round all systems anew, each on servers of its own, taking turns under load; then verified."""
 
 import asyncio
 import secrets
@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -15,12 +15,15 @@ from benchmarks.driving import LoadGenerator, open_load_generator
 from benchmarks.figures import counted
 from benchmarks.jobs import some_payments
 from benchmarks.measuring import Measuring, Mismatched
-from benchmarks.plan import Cell, Plan
+from benchmarks.plan import Cell, Plan, share
+from benchmarks.portions import Portion
 from benchmarks.results import Figures, Round
 from benchmarks.systems.base import System
 
 _WARM_UP_PAYMENTS: Final = 20
 _WARM_UP_CLIENTS: Final = 8
+# In so many portions each system is measured, in turn with the others.
+_TURNS: Final = 4
 
 AnySystem = TypeVar("AnySystem", bound=System)
 Tell = Callable[[str], None]
@@ -28,38 +31,68 @@ Keep = Callable[[Sequence[Round]], None]
 
 
 async def run(plan: Plan, systems: Mapping[str, type[System]], tell: Tell, keep: Keep) -> list[Round]:
-    """All rounds; `keep` gets all until then whenever a system is done. Raises `Mismatched` and `DevStackError`."""
+    """All rounds; `keep` gets all until then whenever one is done. Raises `Mismatched` and `DevStackError`."""
     rounds: list[Round] = []
     with tempfile.TemporaryDirectory(prefix="paysaga-benchmark-", dir=plan.scratch, ignore_cleanup_errors=True) as path:
         async with open_load_generator(Path(path) / "load.log") as load:
-            for number, name, cells in plan.order():
-                say = prefixed(tell, f"round {number}/{plan.rounds}  {name}  ")
-                begun = time.monotonic()
-                async with running_system(systems[name], Path(path) / f"{name}-{number}") as system:
-                    say(f"ready after {time.monotonic() - begun:.1f} s")
-                    rounds += await _measure_system(system, load, number, cells, say)
+            for number in range(1, plan.rounds + 1):
+                say = prefixed(tell, f"round {number}/{plan.rounds}  ")
+                async with AsyncExitStack() as running:
+                    contenders: list[_Contender] = []
+                    for name in plan.systems:
+                        begun = time.monotonic()
+                        opened = running_system(systems[name], Path(path) / f"{name}-{number}")
+                        system = await running.enter_async_context(opened)
+                        say(f"{name}: ready after {time.monotonic() - begun:.1f} s")
+                        contenders.append(_Contender(system, load, number))
+                    rounds += await _measure_round(plan, contenders, number, say)
                 keep(rounds)
     return rounds
 
 
-async def _measure_system(
-    system: System, load: LoadGenerator, number: int, cells: Sequence[Cell], say: Tell
-) -> list[Round]:
-    """Every load in turn, then the whole database against the whole journal of the processor."""
-    # Keys begin differently in each round, as they do in life.
-    prefix = f"{system.name}-{number}-{secrets.token_hex(3)}"
+class _Contender:
+    """A system that runs, among the others of a round."""
+
+    def __init__(self, system: System, load: LoadGenerator, number: int) -> None:
+        self.system = system
+        self.measuring = Measuring(system, load)
+        # Keys begin differently in each round, as they do in life.
+        self._prefix = f"{system.name}-{number}-{secrets.token_hex(3)}"
+
+    async def warm_up(self, payments: int) -> None:
+        await self.measuring.warm_up(some_payments(f"{self._prefix}-warm-up", payments), _WARM_UP_CLIENTS)
+
+    async def portion(self, cell: Cell, turn: int, turns: int) -> Portion:
+        payments, duplicates = cell.payments_at(self.system.pace), cell.duplicates_at(self.system.pace)
+        some = some_payments(f"{self._prefix}-{cell.clients}-{turn}", share(payments, turn, turns))
+        return await self.measuring.portion(some, cell.clients, share(duplicates, turn, turns))
+
+    async def verify(self) -> str:
+        """The whole database against the whole journal of the processor. Raises `Mismatched`."""
+        if differences := await compare(self.system, self.measuring.sent):
+            raise Mismatched(differences)
+        return f"{counted(len(self.measuring.sent), 'payment')} verified: each held, charged and recorded once"
+
+
+async def _measure_round(plan: Plan, contenders: Sequence[_Contender], number: int, say: Tell) -> list[Round]:
+    """Every load in turn. Only one system has load at a time; the others idle beside it, at a hundredth of a core."""
     measured: list[Round] = []
-    measuring = Measuring(system, load)
-    warm_up = min(_WARM_UP_PAYMENTS, *(cell.payments_at(system.pace) for cell in cells))
-    await measuring.warm_up(some_payments(f"{prefix}-warm-up", warm_up), _WARM_UP_CLIENTS)
-    for cell in cells:
-        payments = some_payments(f"{prefix}-{cell.clients}", cell.payments_at(system.pace))
-        figures = await measuring.measure(payments, cell.clients, cell.duplicates_at(system.pace))
-        measured.append(Round(system=system.name, clients=cell.clients, round=number, **figures.model_dump()))
-        say(f"{counted(cell.clients, 'client')}: {in_a_line(figures)}")
-    if differences := await compare(system, measuring.sent):
-        raise Mismatched(differences)
-    say(f"{counted(len(measuring.sent), 'payment')} verified: each held, charged and recorded once")
+    for contender in contenders:
+        await contender.warm_up(min(_WARM_UP_PAYMENTS, *(cell.payments for cell in plan.cells)))
+    for cell in plan.cells:
+        turns = min(_TURNS, cell.payments)
+        portions: dict[str, list[Portion]] = {contender.system.name: [] for contender in contenders}
+        for turn in range(turns):
+            # Back and forth: a machine that becomes slower or faster meanwhile does so for all alike.
+            for contender in contenders if (turn + number) % 2 else contenders[::-1]:
+                portions[contender.system.name].append(await contender.portion(cell, turn, turns))
+        for contender in contenders:
+            name = contender.system.name
+            figures = await contender.measuring.figures(portions[name])
+            measured.append(Round(system=name, clients=cell.clients, round=number, **figures.model_dump()))
+            say(f"{name}: {counted(cell.clients, 'client')}: {in_a_line(figures)}")
+    for contender in contenders:
+        say(f"{contender.system.name}: {await contender.verify()}")
     return measured
 
 

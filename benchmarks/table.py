@@ -23,6 +23,7 @@ _COLUMNS: Mapping[str, Callable[[Sequence[Round]], str]] = {
     "actions": lambda cell: _whole([each.actions for each in cell]),
     "duplicate CPU ms": lambda cell: _spread([each.replay_cpu_ms for each in cell]),
     "duplicates/s": lambda cell: _spread([each.replays_per_s for each in cell]),
+    "yardstick ms": lambda cell: _spread([each.yardstick_ms for each in cell]),
     "API MB": lambda cell: _middle_of([each.memory_mb for each in cell], "api"),
     "worker MB": lambda cell: _middle_of([each.memory_mb for each in cell], "worker"),
     "Temporal MB": lambda cell: _middle_of([each.memory_mb for each in cell], "temporal"),
@@ -31,7 +32,8 @@ _LEGEND = f"""\
 Medians over the rounds (lowest-highest). CPU: user and system ms per payment of API, worker, Temporal and PostgreSQL
 together, from the first request until 1 s after the last reply; load generator and sandbox processor not counted.
 sent again: requests that the service answered with "later" (503, 202); latencies hold the waiting. events, tasks,
-actions: of one payment's workflow. duplicate: a finished payment sent once more. MB: {MEMORY_KIND}."""
+actions: of one payment's workflow. duplicate: a finished payment sent once more. yardstick: CPU of a fixed piece of
+work meanwhile, more is a slower machine. MB: {MEMORY_KIND}."""
 
 
 def table(cells: Sequence[Sequence[Round]], labels: Mapping[str, str]) -> str:

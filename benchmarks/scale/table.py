@@ -12,12 +12,13 @@ _NOTHING: Final = "-"
 _NAMES: Final = {"api": "API", "worker": "worker", "temporal": "Temporal", "postgres": "PostgreSQL"}
 _HEAD: Final = (
     *("phase", "payments/s", "p50 ms", "p99 ms", "CPU ms", *(f"of it {name}" for name in _NAMES.values())),
-    *("duplicate CPU ms", "CPU / fresh", "rate / fresh"),
+    *("duplicate CPU ms", "yardstick ms", "CPU / fresh", "at equal speed", "rate / fresh"),
 )
 _LEGEND: Final = """\
 CPU: user and system ms per payment, from a sample's first request until 1 s after its last reply, without load
-generator and sandbox processor. duplicate: a finished payment sent once more. backlog: its rate is that of all payments
-decided meanwhile, its latencies are those of the new ones."""
+generator and sandbox processor. duplicate: a finished payment sent once more. yardstick: CPU of a fixed piece of work
+meanwhile, more is a slower machine; "at equal speed" is CPU per payment in yardsticks. backlog: its rate is that of
+all payments decided meanwhile, its latencies are those of the new ones."""
 _STOCK_LEGEND: Final = f"""\
 Processes: {MEMORY_KIND}. On disk: Temporal's database with its write-ahead log, the ledger's without."""
 
@@ -54,7 +55,9 @@ def _phase_line(phase: Phase, fresh: Phase) -> list[str]:
         *(significant(value) for value in (phase.payments_per_s, phase.p50_ms, phase.p99_ms, phase.cpu_ms_per_payment)),
         *(significant(phase.cpu_ms_by_process[name]) for name in _NAMES),
         significant(phase.replay_cpu_ms),
+        significant(phase.yardstick_ms),
         _ratio(phase.cpu_ms_per_payment, fresh.cpu_ms_per_payment),
+        _ratio(phase.cpu_ms_per_payment / phase.yardstick_ms, fresh.cpu_ms_per_payment / fresh.yardstick_ms),
         _ratio(phase.payments_per_s, fresh.payments_per_s),
     ]
 
@@ -64,7 +67,7 @@ def _backlog_line(backlog: Backlog, fresh: Phase) -> list[str]:
     return [
         f"backlog of {backlog.payments:,}",
         *(significant(value) for value in (backlog.all_per_s, backlog.p50_ms, backlog.p99_ms)),
-        *([_NOTHING] * (len(_NAMES) + 3)),
+        *([_NOTHING] * (len(_NAMES) + 5)),
         _ratio(backlog.all_per_s, fresh.payments_per_s),
     ]
 

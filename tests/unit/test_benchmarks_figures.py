@@ -53,6 +53,7 @@ def a_round(system: str, number: int, *, cpu: float, clients: int = 8) -> Round:
         replay_cpu_ms=cpu / 10,
         replays_per_s=500,
         memory_mb={"api": 70 + number} | engine,
+        yardstick_ms=100,
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.jobs import some_payments
 from benchmarks.options import parse
-from benchmarks.plan import Cell, Plan, cells_for
+from benchmarks.plan import Plan, cells_for, share
 from benchmarks.systems.registry import SYSTEMS, with_companions
 from payments.identifiers import idempotency_key_problem
 from payments.request import PaymentRequest
@@ -67,18 +67,11 @@ def test_a_wrong_value_is_refused_in_one_line(arguments: tuple[str, ...], capsys
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_every_second_round_goes_backwards() -> None:
-    cells = [Cell(1, 10), Cell(8, 10)]
-    order = list(Plan(["a", "b"], cells, 3).order())
-    assert [(number, system) for number, system, _ in order] == [
-        (1, "a"),
-        (1, "b"),
-        (2, "b"),
-        (2, "a"),
-        (3, "a"),
-        (3, "b"),
-    ]
-    assert [[cell.clients for cell in each] for _, _, each in order] == [[1, 8]] * 2 + [[8, 1]] * 2 + [[1, 8]] * 2
+@pytest.mark.parametrize(("total", "turns"), [(4, 4), (10, 4), (7, 3), (600, 4), (1, 1)])
+def test_all_turns_together_make_the_whole(total: int, turns: int) -> None:
+    shares = [share(total, turn, turns) for turn in range(turns)]
+    assert sum(shares) == total
+    assert max(shares) - min(shares) <= 1
 
 
 def test_payments_have_keys_of_their_own_and_different_amounts() -> None:

@@ -36,6 +36,7 @@ def a_phase(name: str, *, rate: float, cpu: float, waiting: int = 0) -> Phase:
         replay_cpu_ms=1.25,
         replays_per_s=800,
         memory_mb=dict.fromkeys(PROCESSES, 80.0),
+        yardstick_ms=100,
     )
 
 

@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 from tests.harness import Stack, new_key
 
 # Longer than a payment is tried at once, shorter than the processor's deadline: the step can be seen while it waits.
-SLOW = 4.0
+SLOW = 3.5
 
 
 async def handle_of(stack: Stack, key: str) -> Any:
@@ -54,8 +54,12 @@ async def test_cancel_while_the_hold_is_placed_releases_it_and_charges_nothing(s
 @pytest.mark.parametrize("fault", ["slow", "reset_after_execution", "timeout_before_execution", "unavailable"])
 async def test_cancel_during_the_charge_finishes_the_payment(stack: Stack, fault: str) -> None:
     key = new_key()
-    seconds = {"seconds": SLOW} if fault == "slow" else {}
-    await stack.fault(fault, payment_id=key, operation="capture", times=1 if seconds else 2, **seconds)
+    if fault == "slow":
+        await stack.fault(fault, payment_id=key, operation="capture", seconds=SLOW)
+    else:
+        # The first one ends the try at once, the second strikes the step that can be seen.
+        await stack.fault("unavailable", payment_id=key, operation="capture")
+        await stack.fault(fault, payment_id=key, operation="capture")
     waiting = asyncio.create_task(stack.pay(key, wait=30))
     await until_pending(stack, key, "charge")
     await (await handle_of(stack, key)).cancel()
