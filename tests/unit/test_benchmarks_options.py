@@ -8,6 +8,7 @@ from benchmarks.jobs import some_payments
 from benchmarks.options import parse
 from benchmarks.plan import Plan, cells_for, share
 from benchmarks.systems.registry import SYSTEMS, with_companions
+from payments.cards import holds_card_number
 from payments.identifiers import idempotency_key_problem
 from payments.request import PaymentRequest
 
@@ -77,6 +78,8 @@ def test_all_turns_together_make_the_whole(total: int, turns: int) -> None:
 def test_payments_have_keys_of_their_own_and_different_amounts() -> None:
     payments = some_payments("key", 500)
     assert len({payment.payment_id for payment in payments}) == 500
+    assert not {payment.payment_id for payment in payments} & {other.payment_id for other in some_payments("kex", 500)}
+    assert not any(holds_card_number(payment.payment_id) for payment in payments)
     assert len({payment.amount for payment in payments}) > 400
     for payment in payments:
         assert idempotency_key_problem(payment.payment_id) is None
