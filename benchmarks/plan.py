@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# A few for each client, so that their latencies have a p99 and the last clients' idling at the end is a small part.
-_PAYMENTS_AT_LEAST, _PAYMENTS_PER_CLIENT = 60, 2
+# In each of four portions some for each client: where load only begins and ends, a slow system looks better than it is.
+_PAYMENTS_AT_LEAST, _PAYMENTS_PER_CLIENT = 100, 10
 _DUPLICATES_PER_PAYMENT, _DUPLICATES_AT_MOST = 4, 600
 
 
