@@ -13,9 +13,9 @@ _PAYMENTS_MAX: Final = 99_999
 _ROUNDS_MAX: Final = 99
 
 _DESCRIPTION: Final = """\
-Measures what a payment costs: paysaga beside the same service as others would build it. Starts each system on servers
-of its own, one at a time, and verifies every payment against the processor's journal. By default about a quarter of an
-hour on two cores. Run nothing else meanwhile."""
+Measures what a payment costs: paysaga beside the same service as others would build it. Each round starts
+every system on servers of its own; they take turns under load, and every payment is verified against the processor's
+journal. By default some twenty minutes on two cores (estimated). Run nothing else meanwhile."""
 
 
 class _Options(argparse.Namespace):
@@ -63,16 +63,16 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         default=[],
         metavar="N",
         help="payments of each measurement, or one number for each of --clients "
-        "(default: 60 and 2 more for each client, and several times as many for a fast system)",
+        "(default: 100 and 10 more for each client, and several times as many for a fast system)",
     )
     add(
         "--rounds",
         type=number(_ROUNDS_MAX),
         default=3,
         metavar="R",
-        help="how often all is measured, every second time in reverse order (default: 3)",
+        help="how often all is measured, each time on fresh servers (default: 3)",
     )
-    add_places(parser, "a system is done")
+    add_places(parser, "a round is done")
     return parser
 
 
