@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.requests import MAX_TEXT, invalid, text
+from sandbox.requests import invalid, only_known, text, times
 from sandbox.store import Store
 from sandbox.words import OPERATIONS, MoneyRequest, Refusal
 
@@ -20,15 +20,14 @@ AROUND_EXECUTION = frozenset(
         "slow",
     }
 )
-# A decline is decided by executing; it would be a lie about an operation that has already succeeded.
-ONLY_EXECUTION = frozenset({"decline"})
+# These are decided by executing; they would be a lie about an operation that has already succeeded.
+ONLY_EXECUTION = frozenset({"decline", "refund_fails_later"})
 FAULTS = BEFORE_EXECUTION | AROUND_EXECUTION | ONLY_EXECUTION
 
 # These put the execution off by `seconds`.
 PUT_OFF = frozenset({"late_execution", "slow"})
-DEFAULT_SECONDS = {"late_execution": 3.0, "slow": 2.0, "rate_limited": 1.0}
+DEFAULT_SECONDS = {"late_execution": 3.0, "slow": 2.0, "rate_limited": 1.0, "refund_fails_later": 5.0}
 MAX_SECONDS = 3600
-MAX_TIMES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +39,20 @@ class Fault:
 
 
 def fault_from(body: dict[str, Any]) -> dict[str, Any]:
-    """The fault as it is stored; unknown fields are refused, since a misspelt `seconds` would be no fault at all."""
-    known = ("payment_id", "operation", "fault", "times", "seconds")
-    if unknown := sorted(set(body) - set(known)):
-        raise invalid(unknown[0][:MAX_TEXT], f"is not known; a fault has {', '.join(known)}")
+    """The fault as it is stored."""
+    only_known(body, "payment_id", "operation", "fault", "times", "seconds")
     if body.get("fault") not in tuple(FAULTS):
         raise invalid("fault", f"must be one of {', '.join(sorted(FAULTS))}")
     operation = body.get("operation")
     if operation is not None and operation not in OPERATIONS:
         raise invalid("operation", f"must be one of {', '.join(OPERATIONS)}")
+    if body["fault"] == "refund_fails_later" and operation != "refund":
+        raise invalid("operation", "must be refund for refund_fails_later")
     return {
         "payment_id": None if body.get("payment_id") is None else text(body, "payment_id"),
         "operation": operation,
         "fault": body["fault"],
-        "times": _times(body.get("times", 1)),
+        "times": times(body.get("times", 1)),
         "seconds": _seconds(body.get("seconds"), body["fault"]),
     }
 
@@ -77,12 +76,6 @@ def refusal_of(fault: Fault) -> Refusal | None:
         headers = (("Retry-After", f"{fault.seconds:.0f}"),)
         return Refusal("rate_limited", message, status=429, type_="rate_limit_error", headers=headers)
     return None
-
-
-def _times(value: object) -> int:
-    if type(value) is not int or not 0 < value <= MAX_TIMES:
-        raise invalid("times", f"must be an integer from 1 to {MAX_TIMES}")
-    return value
 
 
 def _seconds(value: object, fault: str) -> float | None:

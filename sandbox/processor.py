@@ -1,12 +1,14 @@
 """Decides each request: what its key says, which fault hits it, what is executed. Never awaits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
-from sandbox import faults, rules
+from sandbox import deadlines, faults, rules
 from sandbox.faults import Fault
+from sandbox.moment import USUAL, Moment, Terms
 from sandbox.store import Store
 from sandbox.words import Answer, MoneyRequest, Refusal
 
@@ -45,15 +47,24 @@ class Outcome:
 class Processor:
     """Every request is one transaction: its effect, its key's answer and its fault are kept, or none of them is."""
 
-    def __init__(self, store: Store, key_window: float, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, key_window: float, clock: Callable[[], float], terms: Terms = USUAL) -> None:
         self._store = store
         self._key_window = key_window
         self._clock = clock
+        self._terms = terms
+
+    @contextmanager
+    def moment(self) -> Generator[Moment]:
+        """A transaction that finds done what time does by itself."""
+        with self._store.transaction():
+            at = Moment(self._store, self._terms, self._clock())
+            deadlines.settle(at)
+            yield at
 
     def handle(self, request: MoneyRequest) -> Outcome:
-        with self._store.transaction():
+        with self.moment() as at:
             pending = self._store.pending(request.key)
-            saved = self._store.saved_answer(request.key, self._clock() - self._key_window)
+            saved = self._store.saved_answer(request.key, at.now - self._key_window)
             used_by = pending.fingerprint if pending else saved[0] if saved else None
             fault = faults.take(self._store, request, _can_hit(request, used_by, pending=pending is not None))
             if fault and fault.name in faults.BEFORE_EXECUTION:
@@ -64,40 +75,38 @@ class Processor:
                 return Outcome(_key_in_use().answer)
             if saved:
                 return _replay(saved[1], fault)
-            return self._first(request, fault)
+            return self._first(at, request, fault)
 
     def finish(self, key: str) -> Answer:
         """Execute what a fault has put off."""
-        with self._store.transaction():
+        with self.moment() as at:
             request = self._store.pending(key)
             if request is None:
                 raise LookupError(f"nothing is pending under {key}")
             self._store.remove_pending(key)
-            return self._execute(request, None)
+            return self._execute(at, request, None)
 
-    def _first(self, request: MoneyRequest, fault: Fault | None) -> Outcome:
+    def _first(self, at: Moment, request: MoneyRequest, fault: Fault | None) -> Outcome:
         if fault and fault.name in faults.PUT_OFF:
-            due_at = self._clock() + fault.seconds
+            due_at = at.now + fault.seconds
             self._store.add_pending(request, due_at)
             waits = fault.name == "slow"
             return Outcome(None, Delivery.WHEN_DONE if waits else Delivery.HANG, due_at=due_at)
         if fault is None and self._is_unavailable_once(request):
             return _struck_down(Fault("unavailable"))
-        answer = self._execute(request, fault)
+        answer = self._execute(at, request, fault)
         if fault is None and self._loses_reply_once(request, answer):
             return Outcome(answer, Delivery.HANG)
         return Outcome(answer, _delivery(fault))
 
-    def _execute(self, request: MoneyRequest, fault: Fault | None) -> Answer:
-        now = self._clock()
-        name = fault.name if fault else None
+    def _execute(self, at: Moment, request: MoneyRequest, fault: Fault | None) -> Answer:
         try:
-            answer = Answer(200, rules.execute(self._store, request, now, decline=name == "decline"))
+            answer = Answer(200, rules.execute(at, request, fault))
         except Refusal as refusal:
             answer = refusal.answer
-        if name == "wrong_amount":
+        if fault and fault.name == "wrong_amount":
             answer = _with_wrong_amount(answer)
-        self._store.save_answer(request, answer, now)
+        self._store.save_answer(request, answer, at.now)
         return answer
 
     def _is_unavailable_once(self, request: MoneyRequest) -> bool:

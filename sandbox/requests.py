@@ -11,10 +11,11 @@ from sandbox.words import SUBJECT_FIELD, MoneyRequest, Operation, Refusal
 MAX_TEXT = 255
 # Far below what SQLite's integers hold, so that no sum of refunds can overflow.
 MAX_AMOUNT = 10**15
+MAX_TIMES = 1_000_000
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 
 
-def money_request(operation: Operation, keys: Sequence[str], raw: bytes) -> MoneyRequest:
+def money_request(operation: Operation, keys: Sequence[str], raw: bytes, base_url: str = "") -> MoneyRequest:
     key = idempotency_key(keys)
     body = json_object(raw)
     return MoneyRequest(
@@ -25,6 +26,7 @@ def money_request(operation: Operation, keys: Sequence[str], raw: bytes) -> Mone
         amount=_amount(body),
         currency=_currency(body),
         subject=text(body, SUBJECT_FIELD[operation]),
+        base_url=base_url,
     )
 
 
@@ -54,6 +56,18 @@ def text(body: dict[str, Any], field: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
         raise invalid(field, f"must be a string of 1 to {MAX_TEXT} printable characters")
     return value
+
+
+def times(value: object) -> int:
+    if type(value) is not int or not 0 < value <= MAX_TIMES:
+        raise invalid("times", f"must be an integer from 1 to {MAX_TIMES}")
+    return value
+
+
+def only_known(body: dict[str, Any], *known: str) -> None:
+    """Of test knobs: a misspelt one would do nothing, and the test would prove nothing."""
+    if unknown := sorted(set(body) - set(known)):
+        raise invalid(unknown[0][:MAX_TEXT], f"is not known; there are {', '.join(known)}")
 
 
 def invalid(field: str, problem: str) -> Refusal:

@@ -9,7 +9,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from sandbox.action_rows import ActionRows
+from sandbox.outbox import Outbox
 from sandbox.words import Answer, MoneyRequest
+
+# What databases from before may lack.
+ADDED_COLUMNS = (
+    ("authorizations", "expires_at", "REAL"),
+    ("authorizations", "lapsed", "INTEGER NOT NULL DEFAULT 0"),
+    ("operations", "effect", "INTEGER NOT NULL DEFAULT 1"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,17 @@ class Authorization:
     capture: str | None
     captured: int
     refunded: int
+    expires_at: float | None
+    lapsed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SentBack:
+    """A refund that the customer's bank will not take."""
+
+    id: str
+    authorization: str
+    body: dict[str, Any]
 
 
 class Store:
@@ -38,7 +58,10 @@ class Store:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._add_missing_columns()
         self._db.executescript(resources.files("sandbox").joinpath("schema.sql").read_text("utf-8"))
+        self.actions = ActionRows(self._db)
+        self.outbox = Outbox(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -49,12 +72,19 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             yield
 
+    def _add_missing_columns(self) -> None:
+        for table, column, definition in ADDED_COLUMNS:
+            columns = [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
+            if columns and column not in columns:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
+
     # Authorizations
 
-    def add_authorization(self, id_: str, request: MoneyRequest) -> None:
+    def add_authorization(self, id_: str, request: MoneyRequest, expires_at: float) -> None:
         self._db.execute(
-            "INSERT INTO authorizations (id, payment_id, payment_method, amount, currency) VALUES (?, ?, ?, ?, ?)",
-            (id_, request.payment_id, request.subject, request.amount, request.currency),
+            "INSERT INTO authorizations (id, payment_id, payment_method, amount, currency, expires_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (id_, request.payment_id, request.subject, request.amount, request.currency, expires_at),
         )
 
     def authorization(self, id_: str) -> Authorization | None:
@@ -62,6 +92,14 @@ class Store:
 
     def authorization_of_capture(self, capture: str) -> Authorization | None:
         return self._authorization("SELECT * FROM authorizations WHERE capture = ?", capture)
+
+    def lapsing_holds(self, now: float) -> list[Authorization]:
+        rows = self._db.execute(
+            "SELECT * FROM authorizations WHERE capture IS NULL AND voided = 0 AND lapsed = 0 AND expires_at <= ?"
+            " ORDER BY expires_at",
+            (now,),
+        )
+        return [Authorization(*row) for row in rows.fetchall()]
 
     def _authorization(self, query: str, value: str) -> Authorization | None:
         row = self._db.execute(query, (value,)).fetchone()
@@ -75,16 +113,38 @@ class Store:
     def void(self, authorization: str) -> None:
         self._db.execute("UPDATE authorizations SET voided = 1 WHERE id = ?", (authorization,))
 
+    def lapse(self, authorization: str) -> None:
+        self._db.execute("UPDATE authorizations SET lapsed = 1 WHERE id = ?", (authorization,))
+
     def refund(self, authorization: str, amount: int) -> None:
         self._db.execute("UPDATE authorizations SET refunded = refunded + ? WHERE id = ?", (amount, authorization))
 
+    # Refunds that will come back
+
+    def send_refund_back(self, refund: SentBack, due_at: float) -> None:
+        self._db.execute(
+            "INSERT INTO refunds_sent_back VALUES (?, ?, ?, ?)",
+            (refund.id, refund.authorization, json.dumps(refund.body), due_at),
+        )
+
+    def refunds_sent_back(self, now: float) -> list[SentBack]:
+        rows = self._db.execute(
+            "SELECT id, authorization_id, body FROM refunds_sent_back WHERE due_at <= ? ORDER BY due_at", (now,)
+        )
+        return [SentBack(id_, authorization, json.loads(body)) for id_, authorization, body in rows.fetchall()]
+
+    def take_refund_back(self, refund: SentBack) -> None:
+        self.refund(refund.authorization, -refund.body["amount"])
+        self._db.execute("DELETE FROM refunds_sent_back WHERE id = ?", (refund.id,))
+
     # Operations
 
-    def add_operation(self, body: dict[str, Any]) -> None:
+    def add_operation(self, body: dict[str, Any], **columns: object) -> None:
+        """`columns` where the journal says something else than the body."""
         self._db.execute(
-            "INSERT INTO operations (operation, key, payment_id, amount, currency, status, executed_at, body)"
-            " VALUES (:operation, :key, :payment_id, :amount, :currency, :status, :created_at, :body)",
-            {**body, "body": json.dumps(body)},
+            "INSERT INTO operations (operation, key, payment_id, amount, currency, status, executed_at, body, effect)"
+            " VALUES (:operation, :key, :payment_id, :amount, :currency, :status, :executed_at, :body, :effect)",
+            {"executed_at": body["created_at"], "effect": True, **body, **columns, "body": json.dumps(body)},
         )
 
     def operation(self, key: str) -> dict[str, Any] | None:
@@ -93,11 +153,20 @@ class Store:
         ).fetchone()
         return json.loads(row[0]) if row else None
 
+    def operation_with_id(self, payment_id: str, id_: str) -> dict[str, Any]:
+        row = self._db.execute(
+            "SELECT body FROM operations WHERE payment_id = ? AND json_extract(body, '$.id') = ?"
+            " ORDER BY sequence DESC LIMIT 1",
+            (payment_id, id_),
+        ).fetchone()
+        return json.loads(row[0])
+
     def journal(self, payment_id: str | None) -> list[dict[str, Any]]:
         fields = ("operation", "key", "payment_id", "amount", "currency", "executed_at")
         of_payment = "" if payment_id is None else "AND payment_id = ?"
         rows = self._db.execute(
-            f"SELECT {', '.join(fields)} FROM operations WHERE status = 'succeeded' {of_payment} ORDER BY sequence",  # noqa: S608
+            f"SELECT {', '.join(fields)} FROM operations"  # noqa: S608
+            f" WHERE status = 'succeeded' AND effect = 1 {of_payment} ORDER BY sequence",
             () if payment_id is None else (payment_id,),
         )
         return [dict(zip(fields, row, strict=True)) for row in rows]

@@ -15,6 +15,13 @@ SUBJECT_FIELD: dict[Operation, str] = {
     "refund": "capture",
 }
 ID_PREFIX: dict[Operation, str] = {"authorize": "auth", "capture": "cap", "void": "void", "refund": "re"}
+# What an operation brings about; events are named for it.
+EFFECT: dict[Operation, str] = {
+    "authorize": "authorization",
+    "capture": "capture",
+    "void": "void",
+    "refund": "refund",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class MoneyRequest:
     amount: int
     currency: str
     subject: str
+    # Where the client reached us, and where its customers do.
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

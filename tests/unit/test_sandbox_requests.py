@@ -69,6 +69,8 @@ def test_the_order_of_fields_does_not_make_another_request():
         {"fault": "rate_limited", "seconds": 1.5},
         {"fault": "rate_limited", "seconds": 3601},
         {"fault": "slow", "payment_id": 1},
+        {"fault": "refund_fails_later"},
+        {"fault": "refund_fails_later", "operation": "capture"},
     ],
 )
 def test_a_fault_that_would_not_do_what_was_meant_is_refused(body: dict[str, Any]):
@@ -85,6 +87,7 @@ def test_a_fault_that_would_not_do_what_was_meant_is_refused(body: dict[str, Any
         ({"fault": "rate_limited", "seconds": 3600}, 3600.0),
         ({"fault": "rate_limited"}, 1.0),
         ({"fault": "unavailable"}, None),
+        ({"fault": "refund_fails_later", "operation": "refund"}, 5.0),
     ],
 )
 def test_a_fault_has_the_seconds_that_were_asked_for_or_its_own(body: dict[str, Any], seconds: float | None):
