@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from benchmarks.systems.environment import DATABASE_URL, PROCESSOR_URL
 from gateways.sandbox.gateway import SandboxGateway, open_sandbox_gateway
-from ledger.postgres import Pool, open_pool
+from ledger.connections import Pool, open_pool
 
 # The defaults of paysaga's settings.
 _CONNECTIONS = 10

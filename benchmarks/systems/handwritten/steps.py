@@ -6,8 +6,9 @@ import asyncpg
 
 from benchmarks.systems.charging import capture_of, claim_of, executed, hold_for, success_of
 from gateways.sandbox.gateway import SandboxGateway
+from ledger.connections import Pool
 from ledger.port import LedgerUnavailable
-from ledger.postgres import Pool, PostgresLedger
+from ledger.postgres import PostgresLedger
 from payments.operations import Executed
 from payments.payment import Payment
 from payments.request import RecordedRequest
