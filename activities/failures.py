@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import ValidationError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.settling import TakesLonger
+from activities.settling import RecordDiffers, TakesLonger
 from gateways.port import NotExecuted, OutcomeUnknown
 from ledger.port import LedgerRefused, LedgerUnavailable
 from payments.request import PaymentRequest, RecordedRequest
@@ -54,6 +54,8 @@ class FailureType(StrEnum):
     """PostgreSQL can't serve us now. Retried."""
     UNDO_REFUSED = "UndoRefused"
     """The processor refused an undoing. Retried, since money must not stay behind."""
+    RECORD_DIFFERS = "RecordDiffers"
+    """The processor's record of a refund or an undoing differs from what was asked. Retried: somebody must look."""
     LEDGER_REFUSED = "LedgerRefused"
     """A rule of the books forbids it. Retried only where giving up would keep a customer's money."""
 
@@ -82,6 +84,8 @@ async def temporal_failures(*details: str, ledger_refusal_is_final: bool = False
         raise ApplicationError(str(error), *details, type=FailureType.DATABASE_UNAVAILABLE) from None
     except UndoRefused as error:
         raise ApplicationError(str(error), *details, type=FailureType.UNDO_REFUSED) from None
+    except RecordDiffers as error:
+        raise ApplicationError(str(error), *details, type=FailureType.RECORD_DIFFERS) from None
     # Retry or not: the caller knows what depends on it.
     except LedgerRefused as error:
         raise ApplicationError(

@@ -106,7 +106,7 @@ class PaymentActivities:
             record = await self._claim(step)
         if record.fingerprint != step.request.fingerprint():
             return Decided(payment=None)
-        return record if record.answer is None else Decided(payment=record.answer)
+        return record if record.answer is None else Decided(payment=record.answer, before=True)
 
     async def _claim(self, step: Reserve) -> PaymentRecord:
         try:

@@ -10,7 +10,7 @@ from temporalio import activity
 from activities.options import AT_ONCE_SECONDS, next_retry_delay
 from gateways.port import OutcomeUnknown, PaymentGateway
 from ledger.port import Ledger, LedgerError
-from payments.operations import Conflicted, Declined, Executed, Operation, Settled, key_of
+from payments.operations import Conflicted, Declined, Executed, Operation, Refund, Settled, key_of
 
 # Clocks differ, and a request may travel for a while: nothing is sent again in the last hour of the processor's window.
 KEY_WINDOW_MARGIN: Final = timedelta(hours=1)
@@ -20,6 +20,10 @@ _log = logging.getLogger(__name__)
 
 class TakesLonger(Exception):
     """The processor has not answered at once. The request goes on; the next try of the step waits for it."""
+
+
+class RecordDiffers(Exception):
+    """The processor's own record says that it did something else than it was asked to. Somebody must look."""
 
 
 class Settling:
@@ -60,6 +64,21 @@ class Settling:
                 return outcome if difference is None else Conflicted(detail=difference)
             case Declined():
                 return outcome
+
+    async def settle_by_record(
+        self, operation: Operation, *, fresh: bool, sent_since: datetime | None
+    ) -> Executed | Declined:
+        """As `settle`, for what can't be undone when the echo differs: then the processor's record decides.
+
+        Raises `RecordDiffers` when that differs as well.
+        """
+        outcome = await self.settle(operation, fresh=fresh, sent_since=sent_since)
+        if not isinstance(outcome, Conflicted):
+            return outcome
+        found = await self.executed(operation)
+        if found is None or found.differs_from(operation):
+            raise RecordDiffers(f"the {operation.kind} is not what was asked for: {outcome.detail}")
+        return found
 
     async def executed(self, operation: Operation) -> Executed | None:
         """What the processor's record says was really done under the operation's key; None when it was declined.
@@ -109,6 +128,9 @@ class Settling:
         """For whoever reads the payment. Failing to show it must not hide the unknown outcome itself."""
         delay = retry_after or next_retry_delay(activity.info().attempt)
         try:
-            await self._ledger.mark_unknown(operation.payment_id, operation.kind, delay)
+            if isinstance(operation, Refund) and operation.refund_id is not None:
+                await self._ledger.mark_refund_unknown(operation.payment_id, operation.refund_id, delay)
+            else:
+                await self._ledger.mark_unknown(operation.payment_id, operation.kind, delay)
         except LedgerError as error:
             _log.warning("could not show the unknown outcome of a payment: %s", error)

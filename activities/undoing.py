@@ -1,7 +1,5 @@
 """The undoing of a payment that can't be finished: release the hold, or give the charge back."""
 
-from typing import assert_never
-
 from temporalio import activity
 
 from activities.deciding import capture_of, decide_ending, movement
@@ -14,7 +12,7 @@ from payments.endings import charged_after_all
 from payments.identifiers import OperationKind
 from payments.messages import Ending, Held, Undo
 from payments.money import Money
-from payments.operations import Conflicted, Declined, Executed, Refund, Void
+from payments.operations import Declined, Executed, Refund, Void
 from payments.payment import Payment
 
 
@@ -76,16 +74,7 @@ class UndoingActivities:
         """The undoing, done. Raises what is retried for ever, where people see it: money must not stay behind."""
         # Another try or run may have sent it: look it up first. It may be sent again however old it is, since no
         # processor releases a hold twice, nor refunds more than was charged.
-        outcome = await self._settling.settle(operation, fresh=False, sent_since=None)
-        match outcome:
-            case Executed():
-                return outcome
-            case Declined():
-                raise UndoRefused(f"the processor refused the {operation.kind}: {outcome.code}: {outcome.message}")
-            case Conflicted():
-                found = await self._settling.executed(operation)
-                if found is None or found.differs_from(operation):
-                    raise UndoRefused(f"the {operation.kind} is not what was asked for: {outcome.detail}")
-                return found
-            case _:
-                assert_never(outcome)
+        outcome = await self._settling.settle_by_record(operation, fresh=False, sent_since=None)
+        if isinstance(outcome, Declined):
+            raise UndoRefused(f"the processor refused the {operation.kind}: {outcome.code}: {outcome.message}")
+        return outcome

@@ -1,8 +1,30 @@
-"""What the OpenAPI document says of `POST /v1/payments` beyond what FastAPI reads from the code."""
+"""What the OpenAPI document says of the POSTs beyond what FastAPI reads from the code."""
 
 from typing import Any, Final
 
-from payments.payment import Payment
+from payments.payment import Payment, Refund
+
+
+def _headers(key: str, example: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": key,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^/\\?#%]+$"},
+            "example": example,
+        },
+        {
+            "name": "Prefer",
+            "in": "header",
+            "description": "`wait=N`: wait up to N seconds for the outcome (default 10, at most 60). `respond-async`: "
+            "don't wait.",
+            "schema": {"type": "string"},
+            "example": "wait=5",
+        },
+    ]
+
 
 CREATE_PAYMENT: Final[dict[str, Any]] = {
     "requestBody": {
@@ -29,25 +51,30 @@ CREATE_PAYMENT: Final[dict[str, Any]] = {
             }
         },
     },
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "description": "Chosen by the client once for this payment; it becomes the payment's id. A retry sends the "
-            "same key and body and gets the first answer, for ever. No personal data in it.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^/\\?#%]+$"},
-            "example": "order-1001-try-1",
+    "parameters": _headers(
+        "Chosen by the client once for this payment; it becomes the payment's id. A retry sends the same key and body "
+        "and gets the first answer, for ever. No personal data in it.",
+        "order-1001-try-1",
+    ),
+}
+CREATE_REFUND: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/RefundRequest"},
+                "examples": {
+                    "part": {"summary": "A part of it", "value": {"amount": 1000, "reason": "one book was damaged"}},
+                    "rest": {"summary": "All that is left", "value": {}},
+                },
+            }
         },
-        {
-            "name": "Prefer",
-            "in": "header",
-            "description": "`wait=N`: wait up to N seconds for the decision (default 10, at most 60). `respond-async`: "
-            "don't wait.",
-            "schema": {"type": "string"},
-            "example": "wait=5",
-        },
-    ],
+    },
+    "parameters": _headers(
+        "Chosen by the client once for this refund; it becomes the refund's id, which is the payment's own. A retry "
+        "sends the same key and body. No personal data in it.",
+        "return-77",
+    ),
 }
 _SUCCEEDED: Final[dict[str, Any]] = {
     "id": "order-1001-try-1",
@@ -90,7 +117,7 @@ def _examples(**payments: dict[str, Any]) -> dict[str, Any]:
 
 
 _HEADERS: Final = {
-    "Location": {"description": "Where the payment is", "schema": {"type": "string"}},
+    "Location": {"description": "Where it is", "schema": {"type": "string"}},
     "Idempotent-Replayed": {
         "description": "`true` when this is the answer to an earlier request with this key",
         "schema": {"type": "string"},
@@ -108,5 +135,33 @@ CREATED: Final[dict[int | str, dict[str, Any]]] = {
         "model": Payment,
         "headers": _HEADERS,
         "content": _examples(outcome_unknown=_UNKNOWN),
+    },
+}
+
+_REFUND: Final[dict[str, Any]] = {
+    "id": "return-77",
+    "payment_id": "order-1001-try-1",
+    "amount": 1000,
+    "currency": "EUR",
+    "status": "succeeded",
+    "reason": "one book was damaged",
+    "failure": None,
+    "processor_reference": "re_77c2",
+    "outcome_unknown": None,
+    "created_at": "2026-11-24T09:00:00.000000Z",
+    "updated_at": "2026-11-24T09:00:00.200000Z",
+}
+
+REFUNDED: Final[dict[int | str, dict[str, Any]]] = {
+    201: {
+        "description": "`succeeded`, or `failed` when the processor refused it",
+        "headers": _HEADERS,
+        "content": _examples(succeeded=_REFUND),
+    },
+    202: {
+        "description": "`pending`: reserved, and the processor's word is not known yet. Send the same request again",
+        "model": Refund,
+        "headers": _HEADERS,
+        "content": _examples(pending=_REFUND | {"status": "pending", "processor_reference": None}),
     },
 }

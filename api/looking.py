@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.problems import ProblemError, temporal_unavailable
 from payments.messages import Start
-from payments.request import PaymentRequest
+from payments.request import PaymentRequest, RecordedRequest
 
 # With the time before a probe it stays below the three seconds in which an outage must be told; a busy server may need
 # most of it.
@@ -32,7 +32,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Started:
     """How a payment's workflow was started."""
 
-    start: Start
+    request: RecordedRequest
     at: datetime
 
 
@@ -84,13 +84,16 @@ class Looking:
         event = reply.history.events[0]
         payloads = event.workflow_execution_started_event_attributes.input.payloads
         try:
-            start = Start.model_validate_json(payloads[0].data) if len(payloads) == 1 else None
-            # What somebody started by hand without these has failed, or will: it doesn't hold the key.
-            if start is None or start.fingerprint != PaymentRequest.model_validate(dict(start.request)).fingerprint():
+            start = Start.model_validate_json(payloads[0].data) if len(payloads) == 1 else Start()
+            # What somebody started by hand without these has failed, or will: it doesn't hold the key. One that was
+            # only woken has a row.
+            if start.request is None:
+                return None
+            if start.fingerprint != PaymentRequest.model_validate(dict(start.request)).fingerprint():
                 return None
         except ValidationError:
             return None
-        return Started(start=start, at=event.event_time.ToDatetime(tzinfo=UTC))
+        return Started(request=start.request, at=event.event_time.ToDatetime(tzinfo=UTC))
 
 
 def _unavailable(error: Exception) -> ProblemError:

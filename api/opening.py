@@ -30,7 +30,7 @@ class StartOptions(TypedDict):
 
     task_queue: str
     task_timeout: timedelta
-    memo: dict[str, str]
+    memo: dict[str, str] | None
     search_attributes: TypedSearchAttributes
     static_summary: str
     static_details: str
@@ -50,6 +50,13 @@ def start_options(request: RecordedRequest) -> StartOptions:
     )
 
 
+def wake_options(request: RecordedRequest) -> StartOptions:
+    """How it is woken once it has slept. Without the memo: a woken run answers no `pay`, the ledger does."""
+    options = start_options(request)
+    options["memo"] = None
+    return options
+
+
 def fair_share(now: datetime) -> Priority:
     """A payment's place among those that wait for a worker (https://docs.temporal.io/develop/task-queue-priority-fairness)."""
     group = int(now.timestamp()) // GROUP_SECONDS
@@ -57,7 +64,12 @@ def fair_share(now: datetime) -> Priority:
     return Priority(fairness_key=str(group), fairness_weight=weight)
 
 
-def start_input(request: RecordedRequest, reuse: WorkflowIDReusePolicy) -> Start:
+def start_input(request: RecordedRequest, reuse: WorkflowIDReusePolicy, quiet_period: timedelta) -> Start:
     """What it is started with."""
-    again = reuse is not WorkflowIDReusePolicy.REJECT_DUPLICATE
-    return Start(request=request, fingerprint=request.fingerprint(), again=again, nonce=secrets.token_hex(8))
+    return Start(
+        request=request,
+        fingerprint=request.fingerprint(),
+        again=reuse is not WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        nonce=secrets.token_hex(8),
+        quiet_seconds=int(quiet_period.total_seconds()),
+    )

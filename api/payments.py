@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from api import describing
-from api.problems import Code, ProblemError, problem_response, responses
+from api.problems import Code, ProblemError, payment_not_found, problem_response, responses
 from api.reading import body_of, idempotency_key, wait_seconds
 from api.services import Services, authenticated, services_of
 from api.starting import Decided, Undecided
@@ -79,9 +79,7 @@ async def get_payment(payment_id: str, services: Annotated[Services, Depends(ser
     """The payment as it stands now."""
     payment = None if idempotency_key_problem(payment_id) else await services.payments.find(payment_id)
     if payment is None:
-        raise ProblemError(
-            Code.PAYMENT_NOT_FOUND, "There is no payment with this id. Its id is the Idempotency-Key it was sent with."
-        )
+        raise payment_not_found()
     return _payment_response(payment, 200, {})
 
 

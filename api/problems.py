@@ -31,6 +31,8 @@ class Code(StrEnum):
     PAYMENT_NOT_FOUND = "payment_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     ORDER_ALREADY_PAID = "order_already_paid"
+    PAYMENT_NOT_REFUNDABLE = "payment_not_refundable"
+    REFUND_EXCEEDS_REFUNDABLE = "refund_exceeds_refundable"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     VALIDATION_FAILED = "validation_failed"
@@ -50,6 +52,8 @@ _STATUS: Final[dict[Code, int]] = {
     Code.PAYMENT_NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.ORDER_ALREADY_PAID: 409,
+    Code.PAYMENT_NOT_REFUNDABLE: 409,
+    Code.REFUND_EXCEEDS_REFUNDABLE: 409,
     Code.PAYLOAD_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.VALIDATION_FAILED: 422,
@@ -101,12 +105,19 @@ class ProblemError(Exception):
         self.headers = headers or {}
 
 
+def payment_not_found() -> ProblemError:
+    """For an id that nobody ever paid under."""
+    return ProblemError(
+        Code.PAYMENT_NOT_FOUND, "There is no payment with this id. Its id is the Idempotency-Key it was sent with."
+    )
+
+
 def temporal_unavailable() -> ProblemError:
     """Temporal gives no answer."""
     return ProblemError(
         Code.TEMPORAL_UNAVAILABLE,
-        "Temporal can't be reached now, so nothing can be said of this payment. Send the same request with the same "
-        "key again: it is charged at most once.",
+        "Temporal can't be reached now, so nothing can be said of this request. Send the same one with the same key "
+        "again: it is done at most once.",
     )
 
 
@@ -114,7 +125,7 @@ def database_unavailable() -> ProblemError:
     """PostgreSQL gives no answer."""
     return ProblemError(
         Code.DATABASE_UNAVAILABLE,
-        "The ledger can't be reached now. Send the same request with the same key again: it is charged at most once.",
+        "The ledger can't be reached now. Send the same request with the same key again: it is done at most once.",
     )
 
 

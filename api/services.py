@@ -8,7 +8,9 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from api.reading import authenticate
+from api.refunding import Refunds
 from api.starting import Payments
+from ledger.port import Ledger
 
 # For the OpenAPI description; the check itself is ours, so that its errors are problems too.
 _bearer = HTTPBearer(auto_error=False, description="The API key")
@@ -19,6 +21,8 @@ class Services:
     """Built by the composition root."""
 
     payments: Payments
+    refunds: Refunds
+    ledger: Ledger
     api_key: str
     check_database: Callable[[], Awaitable[None]]
     """Raises when PostgreSQL or its schema is not there."""

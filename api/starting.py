@@ -1,11 +1,8 @@
 """Starts a payment and finds its answer: one call to Temporal, and whenever that gives none, the ledger decides."""
 
-import asyncio
-import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
-from typing import Final
 
 import structlog
 from temporalio.client import (
@@ -18,22 +15,17 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.calling import Deadline, read, retrieve, within
 from api.looking import Looking
 from api.opening import start_input, start_options
 from api.problems import Code, FieldError, ProblemError, temporal_unavailable
-from ledger.port import Ledger, LedgerUnavailable, PaymentRecord
+from ledger.port import Ledger, PaymentRecord
 from payments.messages import Pay, PayAnswer
 from payments.payment import Payment, processing_payment
 from payments.request import RecordedRequest
 from workflows import names
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-# Most payments are decided by then. One that isn't costs a question whether Temporal is there at all: an outage must be
-# told within three seconds, however long the caller is willing to wait.
-OUTAGE_CHECK_AFTER_SECONDS: Final = 1.0
-# Reading one row takes milliseconds. A database that hangs must be told within the three seconds, too.
-LEDGER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,20 +59,21 @@ class NoAnswer(Enum):
 class Payments:
     """What the API does with payments."""
 
-    def __init__(self, client: Client, ledger: Ledger) -> None:
+    def __init__(self, client: Client, ledger: Ledger, quiet_period: timedelta) -> None:
         self._client = client
         self._ledger = ledger
         self._looking = Looking(client)
+        self._quiet_period = quiet_period
 
     async def pay(self, payment_id: str, request: RecordedRequest, wait_seconds: float) -> Decided | Undecided:
         """Start the payment, or join the one that has this key, and wait for its answer.
 
         Raises `ProblemError` when the key belongs to another request or Temporal is down, and `LedgerUnavailable`.
         """
-        deadline = asyncio.get_running_loop().time() + wait_seconds
+        deadline = Deadline(wait_seconds)
         # The ledger first: a payment that was decided is answered without Temporal, and nothing is started that
         # couldn't be claimed.
-        record = await self._row(payment_id)
+        record = await read(self._ledger.find(payment_id))
         if record is not None and (answer := _answer_of(record, request)):
             return answer
         for reuse in (WorkflowIDReusePolicy.REJECT_DUPLICATE, WorkflowIDReusePolicy.ALLOW_DUPLICATE):
@@ -89,14 +82,14 @@ class Payments:
                 return word
             if word is NoAnswer.STARTED:
                 return Undecided(processing_payment(payment_id, request, datetime.now(UTC)))
-            record = await self._row(payment_id)
+            record = await read(self._ledger.find(payment_id))
             if record is not None and (answer := _answer_of(record, request)):
                 return answer
             if word is NoAnswer.CLOSED:
                 # Closed and undecided: terminated, or its claim was refused. A new run goes on with the same keys, for
                 # the request that had the key first.
                 if record is None and (started := await self._looking.first_event(payment_id)):
-                    _refuse_difference(started.start.request, request)
+                    _refuse_difference(started.request, request)
                 continue
             if word is NoAnswer.OTHER_REQUEST and record is None:
                 await self._probe(payment_id, request)
@@ -105,7 +98,7 @@ class Payments:
 
     async def find(self, payment_id: str) -> Payment | None:
         """The payment as it stands now, also before it has a row. Raises `ProblemError` and `LedgerUnavailable`."""
-        record = await self._row(payment_id)
+        record = await read(self._ledger.find(payment_id))
         if record is not None:
             return record.payment
         started = await self._looking.first_event(payment_id)
@@ -113,52 +106,28 @@ class Payments:
             return None
         if not await self._looking.is_open(payment_id):
             # Closed meanwhile, with a row; or without one, and then it was no payment.
-            record = await self._row(payment_id)
+            record = await read(self._ledger.find(payment_id))
             return record and record.payment
-        return processing_payment(payment_id, started.start.request, started.at)
-
-    async def _row(self, payment_id: str) -> PaymentRecord | None:
-        """The payment's row, within our own time. Raises `LedgerUnavailable`."""
-        call = asyncio.ensure_future(self._ledger.find(payment_id))
-        try:
-            done, _ = await asyncio.wait({call}, timeout=LEDGER_SECONDS)
-            if not done:
-                raise LedgerUnavailable(f"PostgreSQL has not answered for {LEDGER_SECONDS:.0f} seconds")
-            return call.result()
-        finally:
-            # Not awaited: giving a connection back to a database that hangs takes as long as the database does.
-            call.add_done_callback(_forget)
-            call.cancel()
+        return processing_payment(payment_id, started.request, started.at)
 
     async def _ask(
-        self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, deadline: float
+        self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, deadline: Deadline
     ) -> Decided | NoAnswer:
         """One call to Temporal, within the caller's time and our own."""
-        seconds_left = deadline - asyncio.get_running_loop().time()
         # An update is accepted when the workflow's first task is done, which is too late for who doesn't wait.
-        ask = self._start_and_wait if seconds_left > 0 else self._start
-        call = asyncio.ensure_future(ask(payment_id, request, reuse))
-        try:
-            patience = min(seconds_left, OUTAGE_CHECK_AFTER_SECONDS) if seconds_left > 0 else OUTAGE_CHECK_AFTER_SECONDS
-            done, _ = await asyncio.wait({call}, timeout=patience)
-            if not done:
-                await self._looking.check_temporal()
-                seconds_left = deadline - asyncio.get_running_loop().time()
-                done, _ = await asyncio.wait({call}, timeout=max(seconds_left, 0))
-            if not done:
-                # A busy Temporal may take long to start it; of one that isn't started nothing may be said.
-                await self._probe(payment_id, request)
-                return NoAnswer.NOT_YET
-            return call.result()
-        finally:
-            call.cancel()
-            await asyncio.wait({call})
+        ask = self._start_and_wait if deadline.seconds_left > 0 else self._start
+        word = await within(deadline, self._looking, ask(payment_id, request, reuse))
+        if word is None:
+            # A busy Temporal may take long to start it; of one that isn't started nothing may be said.
+            await self._probe(payment_id, request)
+            return NoAnswer.NOT_YET
+        return word
 
     async def _start_and_wait(
         self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy
     ) -> Decided | NoAnswer:
         """Update-with-Start: starts the payment or joins it, and brings the answer."""
-        pay, start = Pay(fingerprint=request.fingerprint()), start_input(request, reuse)
+        pay, start = Pay(fingerprint=request.fingerprint()), start_input(request, reuse, self._quiet_period)
         operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
             "PaymentWorkflow",
             start,
@@ -175,7 +144,7 @@ class Payments:
         except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError, RPCError, RuntimeError) as error:
             return _no_answer(error)
         finally:
-            await _retrieve(operation)
+            await retrieve(operation)
         if answer.payment is None:
             return NoAnswer.CLOSED
         return Decided(answer.payment, replayed=answer.nonce != start.nonce)
@@ -185,7 +154,7 @@ class Payments:
         try:
             await self._client.start_workflow(  # pyright: ignore[reportUnknownMemberType]
                 "PaymentWorkflow",
-                start_input(request, reuse),
+                start_input(request, reuse, self._quiet_period),
                 id=payment_id,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=reuse,
@@ -203,20 +172,7 @@ class Payments:
         started = await self._looking.first_event(payment_id)
         if started is None:
             raise temporal_unavailable()
-        _refuse_difference(started.start.request, request)
-
-
-def _forget(call: asyncio.Future[PaymentRecord | None]) -> None:
-    """asyncio complains of an exception that nobody retrieved."""
-    if not call.cancelled():
-        call.exception()
-
-
-async def _retrieve(operation: WithStartWorkflowOperation[object, object]) -> None:
-    """asyncio complains of a future whose exception nobody retrieved; the update's own error tells the same."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(0):
-            await operation.workflow_handle()
+        _refuse_difference(started.request, request)
 
 
 def _no_answer(error: Exception) -> NoAnswer:

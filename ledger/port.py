@@ -6,8 +6,8 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from ledger.postings import Movement
-from payments.messages import Ending
-from payments.payment import Failure, Payment
+from payments.messages import Ending, RefundOrder
+from payments.payment import Failure, Payment, Refund
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
@@ -72,6 +72,19 @@ class Decision(BaseModel):
     movements: tuple[Movement, ...] = ()
 
 
+class RefundRecord(BaseModel):
+    """A refund's permanent row, and the payment as it stands with it (without its list of refunds)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    refund: Refund
+    fingerprint: str
+    """Of the request that has this refund's id."""
+    payment: Payment
+    reserved_now: bool = False
+    """This very call of `reserve_refund` wrote the row: nobody can have sent it to the processor before."""
+
+
 class Ledger(Protocol):
     """What paysaga needs of the books. Each method raises `LedgerUnavailable`; those that write, `LedgerRefused`."""
 
@@ -103,4 +116,29 @@ class Ledger(Protocol):
 
         Movements that were recorded before are not posted again. A payment that was decided before keeps its answer.
         """
+        ...
+
+    async def reserve_refund(self, order: RefundOrder) -> RefundRecord:
+        """Write the refund's permanent row with its amount reserved, or return the one that has its id already.
+
+        One that can't be made, or is to be refused, is written down as failed. Beyond `REFUSALS_MAX` such rows it is
+        only returned.
+        """
+        ...
+
+    async def find_refund(self, payment_id: str, refund_id: str) -> RefundRecord | None:
+        """The refund's row as it stands now, or None when nobody asked for one under this id."""
+        ...
+
+    async def mark_refund_unknown(self, payment_id: str, refund_id: str, next_check: timedelta) -> None:
+        """Show that a refund's outcome is not known and when it is asked for next, unless it has ended."""
+        ...
+
+    async def end_refund(self, payment_id: str, refund_id: str, end: Movement | Failure) -> RefundRecord:
+        """A pending refund was made (post what moved) or refused (free what it reserved). One that has ended stays."""
+        ...
+
+    async def reverse_refund(self, payment_id: str, refund_id: str, failure: Failure) -> RefundRecord:
+        """A refund that had succeeded failed at the processor after all: a correction in the books, and its amount can
+        be refunded again. Does nothing to a refund that did not succeed."""
         ...

@@ -1,41 +1,17 @@
 """The books in PostgreSQL: named statements, each a transaction of its own."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias, TypeVar
+from typing import Final
 
-import asyncpg
-from asyncpg.pool import PoolConnectionProxy
-
-from ledger.port import Claim, Decision, LedgerRefused, LedgerUnavailable, PaymentRecord
+from ledger.connections import Connection
+from ledger.port import Claim, Decision, LedgerRefused, PaymentRecord
 from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
-from ledger.rows import decided, record_of
+from ledger.refunds import PostgresRefunds
+from ledger.rows import decided, present, record_of
 from payments.messages import Ending
 from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, processing_payment
 from payments.state import PaymentStatus, can_move
-
-Result = TypeVar("Result")
-# Quoted: only the type stubs know that these classes are generic.
-Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-
-# One statement takes milliseconds; beyond this PostgreSQL is in trouble and the caller should know it.
-STATEMENT_TIMEOUT_SECONDS: Final = 5.0
-# Below the three seconds in which the API must say that the database is down.
-CONNECT_TIMEOUT_SECONDS: Final = 2.0
-
-# What PostgreSQL answers when a rule of ours is broken: retrying can't help. Everything else may pass.
-_REFUSALS: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
-_OUTAGES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-# The pool hands out a connection that PostgreSQL closed when it restarted: every method here may run twice.
-# InternalClientError is what asyncpg raises when PostgreSQL's farewell has come and the end of the connection hasn't.
-_STALE: Final = (
-    asyncpg.ConnectionDoesNotExistError,
-    asyncpg.AdminShutdownError,
-    asyncpg.InternalClientError,
-    ConnectionResetError,
-)
 
 _ORDER_TAKEN: Final = Failure(
     code=ORDER_ALREADY_PAID,
@@ -43,28 +19,8 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-async def open_pool(dsn: str, connections: int) -> Pool:
-    """A pool that connects when first used, so that a process can start while PostgreSQL is down."""
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=0,
-        max_size=connections,
-        timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=STATEMENT_TIMEOUT_SECONDS,
-        # asyncpg would send four statements to clean up after each use; ours leave nothing behind.
-        reset=_leave_as_it_is,
-    )
-
-
-async def _leave_as_it_is(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """No statement of ours changes the session, takes an advisory lock or opens a cursor."""
-
-
-class PostgresLedger:
+class PostgresLedger(PostgresRefunds):
     """Implements `ledger.port.Ledger` over a pool of connections."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
 
     async def claim(self, claim: Claim) -> PaymentRecord:
         """See `Ledger.claim`."""
@@ -94,7 +50,7 @@ class PostgresLedger:
                 refusal = (_ORDER_TAKEN.code, _ORDER_TAKEN.message, answer.model_dump_json(), now)
                 row = await connection.fetchrow(QUERIES["claim_refused_for_order"], *fields, *refusal)
                 row = row or await connection.fetchrow(QUERIES["find"], claim.payment_id)
-            return record_of(_present(row, claim.payment_id))
+            return record_of(present(row, claim.payment_id))
 
         return await self._run(work)
 
@@ -122,7 +78,7 @@ class PostgresLedger:
             if await connection.fetchval(QUERIES["begin_undoing"], payment_id, ending.model_dump_json()) is not None:
                 return None
             row = await connection.fetchrow(QUERIES["find"], payment_id)
-            return record_of(_present(row, payment_id)).answer
+            return record_of(present(row, payment_id)).answer
 
         return await self._run(work)
 
@@ -131,7 +87,7 @@ class PostgresLedger:
 
         async def work(connection: Connection) -> Payment:
             while True:
-                row = _present(await connection.fetchrow(QUERIES["find"], decision.payment_id), decision.payment_id)
+                row = present(await connection.fetchrow(QUERIES["find"], decision.payment_id), decision.payment_id)
                 record = record_of(row)
                 if record.answer is not None:
                     return record.answer
@@ -167,22 +123,6 @@ class PostgresLedger:
 
         return await self._run(work)
 
-    async def _run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-        """Give the work a connection, and our words to what PostgreSQL may say."""
-        for again in (True, False):
-            try:
-                async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-                    return await work(connection)
-            except _STALE as error:
-                if not again:
-                    raise LedgerUnavailable(f"PostgreSQL closed the connection: {error}") from error
-                await self._pool.expire_connections()
-            except _REFUSALS as error:
-                raise LedgerRefused(_rule_of(error), str(error.args[0])) from error
-            except _OUTAGES as error:
-                raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
-        raise AssertionError("the second round returns or raises")
-
 
 def _columns(postings: list[tuple[Movement, Posting]]) -> list[list[str] | list[int]]:
     """What moved and what it posts, as one array for each column."""
@@ -195,15 +135,3 @@ def _columns(postings: list[tuple[Movement, Posting]]) -> list[list[str] | list[
         [posting.money.amount for _, posting in postings],
         [posting.money.currency for _, posting in postings],
     ]
-
-
-def _present(row: asyncpg.Record | None, payment_id: str) -> asyncpg.Record:
-    if row is None:
-        # Not a refusal: a lost row (a backup that was restored?) is no reason to undo a charge.
-        raise LedgerUnavailable(f"there is no row for payment {payment_id!r}; was an old backup restored?")
-    return row
-
-
-def _rule_of(error: asyncpg.PostgresError) -> str:
-    rule = getattr(error, "constraint_name", None)
-    return rule or type(error).__name__

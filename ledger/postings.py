@@ -16,6 +16,8 @@ class Account(StrEnum):
     """What a processor collected for us and will pay out."""
     SALES = "sales"
     """What customers paid for."""
+    REFUNDS = "refunds"
+    """What was given back of it."""
     SUSPENSE = "suspense"
     """Charges that were undone: what came in by mistake, until it went back. Zero once every undoing is done."""
 
@@ -25,7 +27,8 @@ class Movement(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    operation: Literal[OperationKind.CAPTURE, OperationKind.REFUND]
+    operation: Literal[OperationKind.CAPTURE, OperationKind.REFUND, "refund_reversal"]
+    """A reversal is no operation of ours: a refund failed after the processor had confirmed it, and came back."""
     operation_key: str
     processor_reference: str
     money: Money
@@ -43,8 +46,8 @@ class Posting(BaseModel):
 
 
 def posting_for(movement: Movement, processor: str) -> Posting:
-    """A capture debits the processor's receivable; a refund credits it."""
+    """A capture debits the processor's receivable, as does what comes back of a refund; a refund credits it."""
     receivable = f"{Account.PROCESSOR_RECEIVABLE}:{processor}"
     sides = (receivable, str(movement.account))
-    debit, credit = sides if movement.operation is OperationKind.CAPTURE else reversed(sides)
+    debit, credit = reversed(sides) if movement.operation is OperationKind.REFUND else sides
     return Posting(debit_account=debit, credit_account=credit, money=movement.money)

@@ -16,7 +16,9 @@ ON CONFLICT DO NOTHING
 RETURNING *
 
 -- name: find
-SELECT *, now() AS read_at FROM payments WHERE id = $1
+SELECT *, now() AS read_at,
+    (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.created_at, r.id) FROM refunds r WHERE r.payment_id = payments.id) AS refunds
+FROM payments WHERE id = $1
 
 -- name: mark_unknown
 -- Guarded: a try that comes too late must not mark a payment that was decided meanwhile.
@@ -61,6 +63,56 @@ WITH payment AS (
     INSERT INTO postings (transaction, debit_account, credit_account, amount, currency)
     SELECT sequence, debit_account, credit_account, amount, currency FROM recorded JOIN movement USING (operation_key)
 ) SELECT id FROM payment
+
+-- name: lock
+-- Whoever changes a payment's refunds holds its row, so that they follow one another.
+SELECT id FROM payments WHERE id = $1 FOR UPDATE
+
+-- name: find_refund
+SELECT to_jsonb(r) AS refund, fingerprint FROM refunds r WHERE payment_id = $1 AND id = $2
+
+-- name: add_refund
+INSERT INTO refunds (payment_id, id, fingerprint, amount, currency, reason, requested_by, status, failure_code,
+                     failure_message)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+
+-- name: reserve_for_refund
+UPDATE payments SET amount_refunding = amount_refunding + $2, updated_at = now() WHERE id = $1
+
+-- name: mark_refund_unknown
+-- Guarded, as `mark_unknown` is.
+UPDATE refunds
+SET unknown_since = coalesce(unknown_since, now()), unknown_next_check = now() + $3::interval, updated_at = now()
+WHERE payment_id = $1 AND id = $2 AND status = 'pending'
+
+-- name: end_refund
+UPDATE refunds
+SET status = $3, failure_code = $4, failure_message = $5, processor_reference = coalesce($6, processor_reference),
+    unknown_since = NULL, unknown_next_check = NULL, updated_at = now()
+WHERE payment_id = $1 AND id = $2
+
+-- name: apply_refund
+-- What a refund that ended does to its payment: $2 is no longer reserved, $3 was given back, or came back if negative.
+UPDATE payments
+SET amount_refunding = amount_refunding - $2,
+    amount_refunded = amount_refunded + $3,
+    status = CASE amount_refunded + $3 WHEN 0 THEN 'succeeded' WHEN amount_captured THEN 'refunded'
+             ELSE 'partially_refunded' END,
+    order_freed = order_freed OR amount_refunded + $3 = amount_captured,
+    updated_at = now()
+WHERE id = $1
+
+-- name: post
+-- One movement. One that was recorded before comes back from no INSERT, so nothing is posted for it again.
+WITH opened AS (
+    INSERT INTO accounts (name, currency) VALUES ($6, $9), ($7, $9) ON CONFLICT DO NOTHING
+), recorded AS (
+    INSERT INTO ledger_transactions (payment_id, operation_key, operation, processor, processor_reference)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT DO NOTHING
+    RETURNING sequence
+) INSERT INTO postings (transaction, debit_account, credit_account, amount, currency)
+    SELECT sequence, $6, $7, $8, $9 FROM recorded
 
 -- name: now
 SELECT now()

@@ -1,15 +1,25 @@
 """Turns rows of `payments` into what the port speaks of. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 import asyncpg
+from pydantic import BaseModel, TypeAdapter
 
-from ledger.port import Decision, PaymentRecord
+from ledger.port import Decision, LedgerUnavailable, PaymentRecord
 from payments.identifiers import OperationKind
 from payments.messages import Ending
-from payments.payment import Failure, Payment, UnknownOutcome, processing_payment
+from payments.payment import Failure, Payment, Refund, RefundStatus, UnknownOutcome, processing_payment
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
+
+
+def present(row: asyncpg.Record | None, payment_id: str) -> asyncpg.Record:
+    """The row. Raises `LedgerUnavailable` when there is none."""
+    if row is None:
+        # Not a refusal: a lost row (a backup that was restored?) is no reason to undo a charge.
+        raise LedgerUnavailable(f"there is no row for payment {payment_id!r}; was an old backup restored?")
+    return row
 
 
 def record_of(row: asyncpg.Record, *, claimed_now: bool = False) -> PaymentRecord:
@@ -37,15 +47,70 @@ def _payment_of(row: asyncpg.Record, request: RecordedRequest) -> Payment:
             "amount_authorized": row["amount_authorized"],
             "amount_captured": row["amount_captured"],
             "amount_refunded": row["amount_refunded"],
-            "amount_refundable": row["amount_captured"] - row["amount_refunded"],
+            "amount_refundable": row["amount_captured"] - row["amount_refunded"] - row["amount_refunding"],
             "processor": row["processor"],
             "processor_reference": row["processor_reference"],
             "failure": row["failure_code"] and Failure(code=row["failure_code"], message=row["failure_message"]),
             "outcome_unknown": unknown or None,
             "conflicted": row["conflicted"],
+            "refunds": refunds_of(row.get("refunds")),
             "updated_at": row["updated_at"],
         }
     )
+
+
+class _RefundRow(BaseModel):
+    """A row of `refunds` as `to_jsonb` writes it."""
+
+    payment_id: str
+    id: str
+    amount: int
+    currency: str
+    reason: str | None
+    status: RefundStatus
+    failure_code: str | None
+    failure_message: str | None
+    processor_reference: str | None
+    unknown_since: datetime | None
+    unknown_next_check: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    def refund(self) -> Refund:
+        failure = None
+        if self.failure_code is not None and self.failure_message is not None:
+            failure = Failure(code=self.failure_code, message=self.failure_message)
+        unknown = None
+        if self.unknown_since is not None and self.unknown_next_check is not None:
+            unknown = UnknownOutcome(
+                operation=OperationKind.REFUND, since=self.unknown_since, next_check_at=self.unknown_next_check
+            )
+        return Refund(
+            id=self.id,
+            payment_id=self.payment_id,
+            amount=self.amount,
+            currency=self.currency,
+            status=self.status,
+            reason=self.reason,
+            failure=failure,
+            processor_reference=self.processor_reference,
+            outcome_unknown=unknown,
+            created_at=self.created_at.astimezone(UTC),
+            updated_at=self.updated_at.astimezone(UTC),
+        )
+
+
+_REFUND_ROWS: Final = TypeAdapter(list[_RefundRow])
+
+
+def refund_of(row: asyncpg.Record) -> Refund:
+    """One refund, of a query that gives it as JSON."""
+    return _RefundRow.model_validate_json(row["refund"]).refund()
+
+
+def refunds_of(rows: str | None) -> tuple[Refund, ...]:
+    """A payment's refunds, of a query that gives them as one JSON array, or NULL when it has none."""
+    return tuple(row.refund() for row in _REFUND_ROWS.validate_json(rows)) if rows else ()
 
 
 def decided(payment: Payment, decision: Decision, now: datetime) -> Payment:

@@ -28,10 +28,20 @@ def idempotency_key_problem(key: str) -> str | None:
     return None
 
 
-def operation_key(kind: OperationKind, payment_id: str, n: int = 1) -> str:
+def operation_key(kind: OperationKind, payment_id: str, n: int = 1, refund_id: str | None = None) -> str:
     """The key sent to the processor for the n-th attempt of an operation; every retry of an attempt sends the same.
 
     A hash, because processors limit a key's length (Stripe: 255) and a client's own key may hold personal data.
     """
-    digest = hashlib.sha256(payment_id.encode()).hexdigest()
-    return f"{kind}-{n}-{digest[:32]}"
+    # No key has a line break, so that no two pairs look alike.
+    subject = payment_id if refund_id is None else f"{payment_id}\n{refund_id}"
+    return f"{kind}-{n}-{_digest(subject)[:32]}"
+
+
+def refund_activity_id(refund_id: str) -> str:
+    """A refund's activity in the Temporal Web UI: of a length that Temporal takes, whatever the client chose."""
+    return f"refund-{_digest(refund_id)[:24]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -4,12 +4,15 @@ Histories outlive deployments: a field may be added with a default, none may be 
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from payments.cards import holds_card_number
+from payments.identifiers import idempotency_key_problem
 from payments.operations import Executed
-from payments.payment import Failure, Payment
+from payments.payment import Failure, Payment, Refund, RefundStatus
+from payments.refunds import RefundRequest
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
@@ -21,14 +24,19 @@ class Message(BaseModel):
 
 
 class Start(Message):
-    """The workflow's input. The request travels here, not in the update: an update not yet accepted is not durable."""
+    """The workflow's input. The request travels here, not in the update: an update not yet accepted is not durable.
 
-    request: RecordedRequest
-    fingerprint: str
+    Without a request it wakes a payment that the ledger knows, for a message that comes along.
+    """
+
+    request: RecordedRequest | None = None
+    fingerprint: str = ""
     again: bool = False
     """There was a run of this payment before, whatever the ledger remembers of it."""
     nonce: str = ""
     """New for each HTTP request, so that the one which started the payment can be told from its repetitions."""
+    quiet_seconds: Annotated[int, Field(ge=0)] = 0
+    """How long it stays open for refunds once it is charged; then it sleeps until it is woken."""
 
 
 class Pay(Message):
@@ -86,6 +94,8 @@ class Decided(Message):
 
     state: Literal["decided"] = "decided"
     payment: Payment | None
+    before: bool = False
+    """It was decided by an earlier run or try: since then it may have been refunded."""
 
 
 Reservation = Annotated[Held | Decided, Field(discriminator="state")]
@@ -104,3 +114,80 @@ class Undo(Message):
 
     held: Held
     ending: Ending
+
+
+def _usable(key: str) -> str:
+    problem = idempotency_key_problem(key)
+    if problem is not None:
+        raise ValueError(problem)
+    return key
+
+
+class RequestRefund(RefundRequest):
+    """The signal and the update `request_refund`. Strict, as it is sent by people, too."""
+
+    refund_id: Annotated[str, AfterValidator(_usable)]
+    nonce: str = ""
+    """New for each HTTP request, as in `Start`."""
+
+    @model_validator(mode="after")
+    def _no_card_number(self) -> Self:
+        if holds_card_number(self.refund_id) or holds_card_number(self.reason or ""):
+            raise ValueError("must not hold a card number")
+        return self
+
+
+class RefundOrder(Message):
+    """Input of `refund`: what was asked for, or why it is refused whatever the books say."""
+
+    payment_id: str
+    refund_id: str
+    fingerprint: str
+    amount: int | None = None
+    reason: str | None = None
+    requested_by: Literal["client", "operator"]
+    refused: Failure | None = None
+    nonce: str = ""
+
+    def refused_for(self, failure: Failure, currency: str, now: datetime) -> Refund:
+        """The refund that this does not become."""
+        return Refund(
+            id=self.refund_id,
+            payment_id=self.payment_id,
+            amount=self.amount or 0,
+            currency=currency,
+            status=RefundStatus.FAILED,
+            reason=self.reason,
+            failure=failure,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+class Refunded(Message):
+    """Output of `refund`: the refund, and the payment as it leaves it (without its list of refunds)."""
+
+    refund: Refund
+    fingerprint: str
+    """Of the request that this refund's id belongs to, which may be another one."""
+    payment: Payment
+
+
+class RefundAnswer(Message):
+    """Output of the update `request_refund`. Another nonce than one's own tells a replay."""
+
+    refund: Refund
+    fingerprint: str
+    nonce: str
+
+
+class Standing(Message):
+    """A payment as the ledger has it: what a run that was woken begins with."""
+
+    payment: Payment
+    """Without its list of refunds."""
+    request: RecordedRequest
+    fingerprint: str
+    answer: Payment | None
+    pending: tuple[str, ...] = ()
+    """Ids of refunds that an earlier run left without an outcome."""

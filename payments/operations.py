@@ -39,10 +39,12 @@ class Void(_Operation):
 
 
 class Refund(_Operation):
-    """Give back what was charged."""
+    """Give back what was charged, or a part of it."""
 
     kind: Literal[OperationKind.REFUND] = OperationKind.REFUND
     capture: str
+    refund_id: str | None = None
+    """The id of a refund that somebody asked for; None when the payment itself is undone."""
 
 
 Operation = Authorize | Capture | Void | Refund
@@ -50,7 +52,8 @@ Operation = Authorize | Capture | Void | Refund
 
 def key_of(operation: Operation) -> str:
     """The idempotency key that the processor gets for this operation, the same on every retry."""
-    return operation_key(operation.kind, operation.payment_id, operation.n)
+    refund_id = operation.refund_id if isinstance(operation, Refund) else None
+    return operation_key(operation.kind, operation.payment_id, operation.n, refund_id)
 
 
 class Executed(BaseModel):

@@ -1,6 +1,7 @@
 """The payment as everybody sees it: in HTTP answers, in the workflow's answers, and stored with the ledger's row."""
 
 from datetime import datetime
+from enum import StrEnum, unique
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,7 +13,7 @@ ORDER_ALREADY_PAID = "order_already_paid"
 
 
 class Failure(BaseModel):
-    """Why a payment was not charged: a code for programs, a sentence for people."""
+    """Why a payment was not charged or not refunded: a code for programs, a sentence for people."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,6 +29,41 @@ class UnknownOutcome(BaseModel):
     operation: str
     since: datetime
     next_check_at: datetime
+
+
+@unique
+class RefundStatus(StrEnum):
+    """Where a refund stands."""
+
+    PENDING = "pending"
+    """Reserved; the processor has not confirmed it yet."""
+    SUCCEEDED = "succeeded"
+    """Given back and recorded."""
+    FAILED = "failed"
+    """Refused, by us or by the processor. Nothing was given back, or it came back to us."""
+
+
+class Refund(BaseModel):
+    """One refund of a payment. `amount` is in the currency's minor unit, 0 when the request had none to read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    payment_id: str
+    amount: int
+    currency: str
+    status: RefundStatus
+    reason: str | None = None
+    failure: Failure | None = None
+    processor_reference: str | None = None
+    outcome_unknown: UnknownOutcome | None = None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def money(self) -> Money:
+        """What is given back."""
+        return Money(amount=self.amount, currency=self.currency)
 
 
 class Payment(BaseModel):
@@ -54,7 +90,7 @@ class Payment(BaseModel):
     failure: Failure | None = None
     outcome_unknown: UnknownOutcome | None = None
     conflicted: bool = False
-    refunds: tuple[()] = ()
+    refunds: tuple[Refund, ...] = ()
     created_at: datetime
     updated_at: datetime
 

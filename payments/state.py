@@ -34,8 +34,15 @@ TRANSITIONS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.PROCESSING: frozenset(
         {PaymentStatus.SUCCEEDED, PaymentStatus.DECLINED, PaymentStatus.CANCELED, PaymentStatus.FAILED}
     ),
+    # The moves back are corrections: a refund that failed at the processor after it had succeeded.
+    PaymentStatus.SUCCEEDED: frozenset({PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED}),
+    PaymentStatus.PARTIALLY_REFUNDED: frozenset({PaymentStatus.REFUNDED, PaymentStatus.SUCCEEDED}),
+    PaymentStatus.REFUNDED: frozenset({PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.SUCCEEDED}),
 }
 """Every move that a payment can make today. A status that is not a key here is an end."""
+
+CHARGED: Final = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
+"""The customer paid, whatever was given back since: what can be refunded is `amount_refundable`."""
 
 
 def can_move(old: PaymentStatus, new: PaymentStatus) -> bool:

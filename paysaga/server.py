@@ -7,6 +7,7 @@ import uvicorn
 from temporalio.client import Client
 
 from api.app import create_app
+from api.refunding import Refunds
 from api.services import Services
 from api.starting import Payments
 from ledger.migrate import migrations
@@ -21,7 +22,7 @@ from paysaga.worker import stop_signal, work
 SHUTDOWN_SECONDS: Final = 5
 
 
-def build_services(client: Client, ledger: PostgresLedger, api_key: str) -> Services:
+def build_services(client: Client, ledger: PostgresLedger, settings: Settings) -> Services:
     """What the API is given."""
 
     async def check_database() -> None:
@@ -35,7 +36,14 @@ def build_services(client: Client, ledger: PostgresLedger, api_key: str) -> Serv
         if missing:
             raise RuntimeError(f"search attributes not registered: {missing}; run `paysaga migrate`")
 
-    return Services(Payments(client, ledger), api_key, check_database, check_temporal)
+    return Services(
+        payments=Payments(client, ledger, settings.quiet_period),
+        refunds=Refunds(client, ledger, settings.quiet_period),
+        ledger=ledger,
+        api_key=settings.api_key.get_secret_value(),
+        check_database=check_database,
+        check_temporal=check_temporal,
+    )
 
 
 async def run(settings: Settings, *, with_worker: bool) -> None:
@@ -43,7 +51,7 @@ async def run(settings: Settings, *, with_worker: bool) -> None:
     logs.configure()
     client = await connect_temporal(lazy=True)
     async with open_ledger(settings) as ledger:
-        app = create_app(build_services(client, ledger, settings.api_key.get_secret_value()))
+        app = create_app(build_services(client, ledger, settings))
         config = uvicorn.Config(
             app,
             host=settings.api_host,

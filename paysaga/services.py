@@ -9,7 +9,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 
 from gateways.sandbox.gateway import SandboxGateway, open_sandbox_gateway
-from ledger.postgres import PostgresLedger, open_pool
+from ledger.connections import open_pool
+from ledger.postgres import PostgresLedger
 from paysaga.settings import Settings
 
 DEFAULT_TEMPORAL_ADDRESS: Final = "127.0.0.1:7233"

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     processor_timeout_seconds: Annotated[float, Field(gt=0, le=6)] = 5.0
     # How long the processor remembers a key (Stripe: at least 24 hours). Beyond it we only look up.
     processor_key_window_seconds: Annotated[int, Field(gt=3600)] = 24 * 3600
+    # How long a charged payment's workflow waits for refund requests, which signals and the Web UI need; afterwards a
+    # refund over HTTP wakes it. Most refunds come within a month. 0: not at all.
+    quiet_period_seconds: Annotated[int, Field(ge=0, le=3650 * 24 * 3600)] = 30 * 24 * 3600
     # Connections of one process; PostgreSQL's default limit is 100 for all of them.
     database_connections: Annotated[int, Field(ge=1, le=100)] = 10
 
@@ -38,6 +41,11 @@ class Settings(BaseSettings):
     def processor_key_window(self) -> timedelta:
         """How long the processor answers a repeated key with the first result."""
         return timedelta(seconds=self.processor_key_window_seconds)
+
+    @property
+    def quiet_period(self) -> timedelta:
+        """How long a charged payment stays open for refund requests."""
+        return timedelta(seconds=self.quiet_period_seconds)
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:

@@ -11,6 +11,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.options import TRY_TIMEOUT
 from activities.payment import PaymentActivities
+from activities.refunding import RefundActivities
 from activities.undoing import UndoingActivities
 from gateways.port import PaymentGateway
 from ledger.port import Ledger
@@ -36,6 +37,7 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
     """Everything that runs payments, on one task queue."""
     steps = PaymentActivities(gateway, ledger)
     undoing = UndoingActivities(gateway, ledger)
+    refunds = RefundActivities(gateway, ledger)
     return Worker(
         client,
         task_queue=task_queue,
@@ -47,6 +49,9 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
             steps.record,
             undoing.release,
             undoing.undo_charge,
+            refunds.wake,
+            refunds.refund,
+            refunds.check_refunds,
         ],
         interceptors=[MessageGuard()],
         # Temporal's sandbox would load the workflow's module anew for each payment: a quarter of a payment's CPU. What

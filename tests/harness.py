@@ -43,14 +43,15 @@ class Servers:
     sandbox: SandboxProcess
 
     def env(self, **more: str) -> dict[str, str]:
-        """The environment of our own processes."""
-        return clean_environment(
-            PAYSAGA_DATABASE_URL=self.postgres.dsn,
-            PAYSAGA_PROCESSOR_URL=self.sandbox.url,
-            PAYSAGA_API_KEY=API_KEY,
-            TEMPORAL_ADDRESS=self.temporal.address,
-            **more,
-        )
+        """The environment of our own processes. Payments sleep at once, unless a test is about their being open."""
+        ours = {
+            "PAYSAGA_DATABASE_URL": self.postgres.dsn,
+            "PAYSAGA_PROCESSOR_URL": self.sandbox.url,
+            "PAYSAGA_API_KEY": API_KEY,
+            "PAYSAGA_QUIET_PERIOD_SECONDS": "0",
+            "TEMPORAL_ADDRESS": self.temporal.address,
+        }
+        return clean_environment(**ours | more)
 
 
 @asynccontextmanager
@@ -100,8 +101,8 @@ class Stack:
     def another_worker(self, name: str, **env: str) -> WorkerProcess:
         return WorkerProcess(self.servers.env(**env), log=self.servers.data / f"{name}.log")
 
-    def another_api(self, name: str) -> ApiProcess:
-        return ApiProcess(self.servers.env(), free_ports(1)[0], log=self.servers.data / f"{name}.log")
+    def another_api(self, name: str, **env: str) -> ApiProcess:
+        return ApiProcess(self.servers.env(**env), free_ports(1)[0], log=self.servers.data / f"{name}.log")
 
     # What a client does.
 
@@ -114,6 +115,17 @@ class Stack:
     async def pay_persistently(self, key: str, **more: Any) -> httpx2.Response:
         """As clients should: a 503 says nothing, and is followed by the same request with the same key."""
         while (reply := await self.pay(key, **more)).status_code == 503:
+            await asyncio.sleep(float(reply.headers["Retry-After"]))
+        return reply
+
+    async def refund(self, payment: str, refund: str, *, wait: int | None = None, **fields: Any) -> httpx2.Response:
+        """A refund of so much, or of all that is left."""
+        headers = {"Idempotency-Key": refund} | ({"Prefer": f"wait={wait}"} if wait is not None else {})
+        return await self.http.post(f"/v1/payments/{payment}/refunds", json=fields, headers=headers)
+
+    async def refund_persistently(self, payment: str, refund: str, **more: Any) -> httpx2.Response:
+        """Until it has ended: a 503 says nothing, and a 202 that it goes on."""
+        while (reply := await self.refund(payment, refund, **more)).status_code in {202, 503}:
             await asyncio.sleep(float(reply.headers["Retry-After"]))
         return reply
 
@@ -169,7 +181,7 @@ class Stack:
         other way round; every payment that is decided says the same; nothing is held for one that was not charged."""
         for payment_id in payment_ids:
             journal = await self.journal(payment_id)
-            moves = [e for e in journal if e["operation"] in {"capture", "refund"}]
+            moves = [_as_posted(e) for e in journal if e["operation"] in {"capture", "refund", "refund_failed"}]
             moved = {(e["key"], e["operation"], e["amount"], e["currency"]) for e in moves}
             assert len(moved) == len(moves), journal
             async with self.database() as db:
@@ -185,9 +197,18 @@ class Stack:
                 continue
             captured = sum(e["amount"] for e in journal if e["operation"] == "capture")
             refunded = sum(e["amount"] for e in journal if e["operation"] == "refund")
+            refunded -= sum(e["amount"] for e in journal if e["operation"] == "refund_failed")
+            assert 0 <= refunded <= captured
             assert (row["amount_captured"], row["amount_refunded"]) == (captured, refunded)
             held = "authorize" in operations and not {"capture", "void"} & set(operations)
             assert not held, f"{payment_id} is decided and its hold was forgotten"
+
+
+def _as_posted(entry: dict[str, Any]) -> dict[str, Any]:
+    """A refund that failed later has one more entry at the processor, and in the ledger a named correction."""
+    if entry["operation"] != "refund_failed":
+        return entry
+    return entry | {"operation": "refund_reversal", "key": f"reversal-of-{entry['key']}"}
 
 
 _POSTED = """

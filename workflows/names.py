@@ -18,3 +18,6 @@ MEMO_FINGERPRINT: Final = "fingerprint"
 # Why a `pay` is refused by its validator. Refusals are not stored: the same call may be answered later.
 ASK_THE_LEDGER: Final = "AskTheLedger"
 OTHER_REQUEST: Final = "OtherRequest"
+
+# Why a refund request is refused by its validator: this run is about to end, and another one will take it.
+CLOSING: Final = "Closing"

@@ -1,19 +1,21 @@
 """What people read in the Temporal Web UI: search attributes, summaries and current details. Nothing secret in them."""
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from temporalio import workflow
-from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.common import SearchAttributePair, SearchAttributeUpdate, TypedSearchAttributes
 
 from payments.money import Money
-from payments.payment import Payment
+from payments.payment import Payment, Refund
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 from workflows import names
 
 # The server's default limit.frontend.searchAttributesSizeOfValueLimit is 2 kB.
 SEARCH_ATTRIBUTE_BYTES_MAX: Final = 2000
+REFUSALS_SHOWN: Final = 5
 
 _UNDOING: Final = (
     "This is tried until it is done. If it says *UndoRefused*, somebody must settle it with the processor: the "
@@ -53,8 +55,8 @@ def details(request: RecordedRequest) -> str:
     return (
         f"Payment of **{summary(request)}**{whose}, by `{request.payment_method}`.\n\n"
         "While it runs, it is retried until the processor's own record says what happened. Don't terminate it, and "
-        "don't charge the customer under another key. *Completed* means decided; the search attribute PaymentStatus "
-        "says how."
+        "don't charge the customer under another key. The search attribute PaymentStatus says how it stands; a charged "
+        "payment stays open for refunds for a while."
     )
 
 
@@ -109,21 +111,83 @@ def _tell(sentence: str, meanwhile: str) -> None:
     )
 
 
-def decided(payment: Payment, *, cancel_requested: bool) -> None:
-    """Say whether the customer was charged, and why not."""
-    why = f" {payment.failure.message} (`{payment.failure.code}`)" if payment.failure else ""
-    reference = f"\n\nThe processor's reference: `{payment.processor_reference}`" if payment.processor_reference else ""
-    workflow.set_current_details(f"{_outcome(payment, cancel_requested)}{why}{reference}")
+def waking() -> None:
+    """A run without a request has begun."""
+    workflow.set_current_details("**Woken.** Reading the payment from the ledger.")
+
+
+def woken(request: RecordedRequest) -> None:
+    """What a woken run is found by. Whoever woke it by hand has set none of it."""
+    attributes: list[SearchAttributeUpdate[str] | SearchAttributeUpdate[int]] = [
+        names.CURRENCY.value_set(request.currency),
+        names.AMOUNT.value_set(request.amount),
+    ]
+    if request.customer is not None:
+        attributes.append(names.CUSTOMER.value_set(searchable(request.customer)))
+    if request.order_id is not None:
+        attributes.append(names.ORDER.value_set(searchable(request.order_id)))
+    workflow.upsert_search_attributes(attributes)  # pyright: ignore[reportUnknownMemberType] - in the SDK only
+
+
+def status(payment: Payment) -> None:
+    """In the list of workflows."""
     workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] - unknown in the SDK only
         [names.STATUS.value_set(payment.status.value)]
     )
 
 
-def _outcome(payment: Payment, cancel_requested: bool) -> str:
-    if payment.status is PaymentStatus.SUCCEEDED:
-        late = " A cancellation came too late: it was being charged already." if cancel_requested else ""
-        return f"**Charged {payment.money}, once, and recorded.**{late}"
-    if payment.amount_captured:
-        return f"**Not charged in the end: {payment.money} was charged and given back.**"
-    released = f" The hold of {payment.money} was released." if payment.amount_authorized else ""
-    return f"**Not charged: {payment.status}.**{released}"
+def decided(payment: Payment, *, cancel_requested: bool) -> None:
+    """Say whether the customer was charged, and why not."""
+    why = f" {payment.failure.message} (`{payment.failure.code}`)" if payment.failure else ""
+    workflow.set_current_details(f"{_outcome(payment, cancel_requested)}{why}{_reference(payment)}")
+
+
+def open_for_refunds(payment: Payment, refusals: Sequence[Refund]) -> None:
+    """A charged payment, and how to refund it from here."""
+    left = Money(amount=payment.amount_refundable, currency=payment.currency)
+    how = (
+        f"Open for refunds: {left} is left. *Send a Signal* `request_refund` with "
+        '`{"refund_id": "...", "amount": ...}` in minor units; without `amount` all of it goes back. The same '
+        "`refund_id` refunds once. Canceling only ends the waiting."
+        if left.amount
+        else "Nothing is left to refund."
+    )
+    workflow.set_current_details(f"{_outcome(payment)}\n\n{how}{_refused(refusals)}{_reference(payment)}")
+
+
+def asleep(payment: Payment, refusals: Sequence[Refund], *, late: bool) -> None:
+    """A charged payment whose run ends: a signal alone doesn't reach it any more."""
+    how = (
+        "This run has ended. A refund over HTTP, or `temporal workflow signal-with-start` with an empty start, "
+        "continues it under the same ID."
+    )
+    workflow.set_current_details(f"{_outcome(payment, late)}\n\n{how}{_refused(refusals)}{_reference(payment)}")
+
+
+def _refused(refusals: Sequence[Refund]) -> str:
+    if not refusals:
+        return ""
+    lines = [f"- `{refund.id}`: {refund.failure.message}" for refund in refusals[-REFUSALS_SHOWN:] if refund.failure]
+    return f"\n\n**{len(refusals)} refused**, the last:\n" + "\n".join(lines)
+
+
+def _reference(payment: Payment) -> str:
+    reference = payment.processor_reference
+    return f"\n\nThe processor's reference: `{reference}`" if reference else ""
+
+
+def _outcome(payment: Payment, late: bool = False) -> str:
+    refunded = Money(amount=payment.amount_refunded, currency=payment.currency)
+    match payment.status:
+        case PaymentStatus.SUCCEEDED:
+            too_late = " A cancellation came too late: it was charged already." if late else ""
+            return f"**Charged {payment.money}, once, and recorded.**{too_late}"
+        case PaymentStatus.PARTIALLY_REFUNDED:
+            return f"**Charged {payment.money}, once; {refunded} was refunded.**"
+        case PaymentStatus.REFUNDED:
+            return f"**Charged {payment.money}, once, and refunded.**"
+        case _ if payment.amount_captured:
+            return f"**Not charged in the end: {payment.money} was charged and given back.**"
+        case _:
+            released = f" The hold of {payment.money} was released." if payment.amount_authorized else ""
+            return f"**Not charged: {payment.status}.**{released}"

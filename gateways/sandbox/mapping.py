@@ -11,15 +11,19 @@ from payments.operations import Authorize, Capture, Declined, Executed, Operatio
 # Something was done under this key, with another body: the look-up tells what.
 _KEY_REUSED: Final = "idempotency_key_reused"
 # A hold that somebody else released, at the processor's own console for instance, is released.
-_VOIDED: Final = "authorization_voided"
+# Likewise one that has lapsed.
+_RELEASED: Final = frozenset({"authorization_voided", "authorization_expired"})
 WORDS_MAX: Final = 500
 _NO_SUCH_OPERATION: Final = "operation_not_found"
 # Refused unread: our credentials, our rate. Nothing happened, and the same request may go through later.
 _NOT_EXECUTED: Final = frozenset({401, 403, 429})
 
 
+_Id = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
+
+
 class _Answer(BaseModel):
-    id: Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
+    id: _Id
     status: Literal["succeeded"]
     payment_id: str
     amount: Amount
@@ -83,7 +87,7 @@ def outcome_of(status: int, body: bytes) -> Outcome:
 
 def already_released(operation: Operation, outcome: Outcome) -> Outcome:
     """The outcome; a hold that is gone already counts as released, since that is all that releasing it is for."""
-    if not (isinstance(operation, Void) and isinstance(outcome, Declined) and outcome.code == _VOIDED):
+    if not (isinstance(operation, Void) and isinstance(outcome, Declined) and outcome.code in _RELEASED):
         return outcome
     return Executed(
         reference=operation.authorization,
@@ -103,7 +107,11 @@ def recorded_outcome(status: int, body: bytes) -> Outcome | None:
             if _Refusal.model_validate_json(body).error.code == _NO_SUCH_OPERATION:
                 return None
             raise OutcomeUnknown("the processor answered the look-up with a 404 that is not about the operation")
-        if _Status.model_validate_json(body).status == "declined":
+        word = _Status.model_validate_json(body).status
+        if word == "requires_action":
+            return None
+        # Failed: a refund that had succeeded before.
+        if word in {"declined", "failed"}:
             error = _Refusal.model_validate_json(body).error
             return Declined(code=error.code, message=error.message)
     except ValidationError as error:
@@ -111,5 +119,20 @@ def recorded_outcome(status: int, body: bytes) -> Outcome | None:
     return outcome_of(200, body)
 
 
+def action_required(status: int, body: bytes) -> str | None:
+    """The authorization that waits for its customer to confirm with their bank; None for any other answer."""
+    if status != 200:
+        return None
+    try:
+        return _Action.model_validate_json(body).id
+    except ValidationError:
+        return None
+
+
 class _Status(BaseModel):
     status: str
+
+
+class _Action(BaseModel):
+    id: _Id
+    status: Literal["requires_action"]

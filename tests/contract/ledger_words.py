@@ -4,11 +4,12 @@ from typing import Any
 
 import asyncpg
 
+from ledger.connections import Pool
 from ledger.port import Claim, Decision, PaymentRecord
-from ledger.postgres import Pool, PostgresLedger
+from ledger.postgres import PostgresLedger
 from ledger.postings import Account, Movement
 from payments.identifiers import OperationKind, operation_key
-from payments.messages import Ending
+from payments.messages import Ending, RefundOrder
 from payments.money import Money
 from payments.payment import Failure
 from payments.request import PaymentRequest
@@ -42,6 +43,21 @@ def given_back(key: str, money: Money = EUR, account: Account = Account.SUSPENSE
         processor_reference=f"re_{key}",
         money=money,
         account=account,
+    )
+
+
+def a_refund(key: str, refund_id: str = "refund", amount: int | None = None, **fields: Any) -> RefundOrder:
+    order = {"payment_id": key, "refund_id": refund_id, "fingerprint": "f" * 64, "amount": amount}
+    return RefundOrder.model_validate(order | {"requested_by": "client"} | fields)
+
+
+def refunded(key: str, refund_id: str, amount: int, currency: str = "EUR") -> Movement:
+    return Movement(
+        operation=OperationKind.REFUND,
+        operation_key=operation_key(OperationKind.REFUND, key, refund_id=refund_id),
+        processor_reference=f"re_{refund_id}",
+        money=Money(amount=amount, currency=currency),
+        account=Account.REFUNDS,
     )
 
 

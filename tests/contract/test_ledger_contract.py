@@ -8,8 +8,9 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
+from ledger.connections import open_pool
 from ledger.port import Decision, LedgerRefused, LedgerUnavailable
-from ledger.postgres import PostgresLedger, open_pool
+from ledger.postgres import PostgresLedger
 from payments.money import Money
 from payments.payment import ORDER_ALREADY_PAID
 from payments.state import PaymentStatus

@@ -8,12 +8,13 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from ledger.connections import open_pool
 from ledger.migrate import migrate
 from ledger.port import Ledger, LedgerUnavailable
-from ledger.postgres import PostgresLedger, open_pool
+from ledger.postgres import PostgresLedger
 from paysaga.dev.ports import HOST, free_port
 from paysaga.dev.postgres import EmbeddedPostgres
-from tests.contract.ledger_words import RELEASE, Books, a_claim, sale, succeeded
+from tests.contract.ledger_words import DECLINED, RELEASE, Books, a_claim, a_refund, sale, succeeded
 
 Call = Callable[[Ledger, str], Awaitable[object]]
 
@@ -23,6 +24,11 @@ CALLS: dict[str, Call] = {
     "mark_unknown": lambda ledger, key: ledger.mark_unknown(key, "capture", timedelta(seconds=1)),
     "begin_undoing": lambda ledger, key: ledger.begin_undoing(key, RELEASE),
     "decide": lambda ledger, key: ledger.decide(succeeded(key)),
+    "reserve_refund": lambda ledger, key: ledger.reserve_refund(a_refund(key, "another")),
+    "find_refund": lambda ledger, key: ledger.find_refund(key, "one"),
+    "mark_refund_unknown": lambda ledger, key: ledger.mark_refund_unknown(key, "one", timedelta(seconds=1)),
+    "end_refund": lambda ledger, key: ledger.end_refund(key, "one", DECLINED),
+    "reverse_refund": lambda ledger, key: ledger.reverse_refund(key, "one", DECLINED),
 }
 
 
@@ -88,6 +94,7 @@ async def test_first_call_after_postgres_closed_every_connection_succeeds(
 ) -> None:
     """A restart leaves the pool with connections that are dead and don't know it."""
     key = await books.claimed()
+    await books.ledger.reserve_refund(a_refund(key, "one"))
     held = [await books.pool.acquire() for _ in range(5)]
     backends = [await connection.fetchval("SELECT pg_backend_pid()") for connection in held]
     for connection in held:
@@ -103,7 +110,7 @@ async def test_first_call_after_postgres_closed_every_connection_succeeds(
 async def test_decision_that_waits_for_a_lock_too_long_is_unavailable_and_writes_nothing(
     postgres: EmbeddedPostgres, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.postgres.STATEMENT_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("ledger.connections.STATEMENT_TIMEOUT_SECONDS", 0.5)
     hasty = await open_pool(postgres.dsn, 1)
     key = await books.claimed()
     async with books.pool.acquire() as other, other.transaction():

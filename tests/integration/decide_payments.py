@@ -7,8 +7,9 @@ import asyncio
 import random
 import sys
 
+from ledger.connections import open_pool
 from ledger.port import Decision
-from ledger.postgres import PostgresLedger, open_pool
+from ledger.postgres import PostgresLedger
 from ledger.postings import Account, Movement
 from payments.identifiers import OperationKind, operation_key
 from payments.money import Money

@@ -5,7 +5,8 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
-from ledger.postgres import PostgresLedger, open_pool
+from ledger.connections import open_pool
+from ledger.postgres import PostgresLedger
 from payments.state import PaymentStatus
 from paysaga.dev.process import clean_environment
 from tests.contract.ledger_words import EUR, Books, a_claim

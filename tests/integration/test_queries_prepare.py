@@ -41,10 +41,12 @@ def test_no_statement_hides_behind_another() -> None:
     assert {name for name, sql in QUERIES.items() if len(words.findall(sql)) != 1} == set()
 
 
-def test_statement_without_where_never_changes_a_row() -> None:
+def test_every_change_is_of_one_payment_that_is_undecided_or_locked() -> None:
+    """Refunds change a decided payment's row; their statements run after `lock`, in one transaction."""
     changing = {name: sql for name, sql in QUERIES.items() if re.search(r"\bUPDATE payments|\bDELETE\b", sql)}
-    assert changing
-    assert [name for name, sql in changing.items() if "WHERE id = $1 AND answer IS NULL" not in sql] == []
+    assert {name for name, sql in changing.items() if "WHERE id = $1" not in sql} == set()
+    unguarded = {name for name, sql in changing.items() if "WHERE id = $1 AND answer IS NULL" not in sql}
+    assert unguarded == {"reserve_for_refund", "apply_refund"}
 
 
 @pytest.mark.parametrize("name", [name for name, sql in QUERIES.items() if "WHERE" in sql])

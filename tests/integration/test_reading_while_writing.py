@@ -2,8 +2,9 @@
 
 import asyncio
 
+from ledger.connections import open_pool
 from ledger.port import Decision
-from ledger.postgres import PostgresLedger, open_pool
+from ledger.postgres import PostgresLedger
 from payments.money import Money
 from tests.contract.ledger_words import Books, a_claim, declined, succeeded
 from tests.harness import Servers, new_key

@@ -12,7 +12,9 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
 
-from tests.harness import Stack, new_key, open_stack
+from payments.messages import Start
+from payments.request import PaymentRequest
+from tests.harness import Stack, a_request, new_key, open_stack
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -26,6 +28,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "charge_conflicted": ({}, {"fault": "wrong_amount", "operation": "capture"}),
     "recording_refused": ({"currency": "XPF"}, {}),
     "canceled": ({}, {"fault": "slow", "operation": "authorize", "seconds": 4}),
+    "woken": ({}, {}),
     "cancel_refused": ({}, {"fault": "slow", "operation": "capture", "seconds": 4}),
 }
 
@@ -42,6 +45,10 @@ async def record(stack: Stack, name: str) -> str:
         await asyncio.sleep(1)
         await handle.cancel()
     await waiting
+    if name == "woken":
+        assert (await stack.refund(key, "return-1", amount=1000)).status_code == 201
+        # Another run, under the same ID.
+        handle = (await stack.temporal()).get_workflow_handle(key)
     while (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
         await asyncio.sleep(0.05)
     return scrubbed((await handle.fetch_history()).to_json())
@@ -53,6 +60,22 @@ def scrubbed(history: str) -> str:
     return re.sub(r'"identity": "[^"]*"', '"identity": "test"', history)
 
 
+async def record_open(stack: Stack) -> str:
+    """One that stays open, is refunded twice by signal and sent nonsense, and is then told to sleep."""
+    key, request = new_key("open"), PaymentRequest.model_validate(a_request())
+    start = Start(request=request, fingerprint=request.fingerprint(), quiet_seconds=3600)
+    handle = await (await stack.temporal()).start_workflow("PaymentWorkflow", start, id=key, task_queue="payments")
+    for message in ({"refund_id": "return-1", "amount": 1000}, {"refund_id": "return-2"}, {"refund_id": 3}):
+        await handle.signal("request_refund", message)
+    while len((await stack.until_decided(key))["refunds"]) < 3:
+        await asyncio.sleep(0.05)
+    while (await stack.get(key))["status"] != "refunded":
+        await asyncio.sleep(0.05)
+    await handle.cancel()
+    await handle.result()
+    return scrubbed((await handle.fetch_history()).to_json())
+
+
 async def main() -> None:
     HISTORIES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as data:
@@ -60,6 +83,7 @@ async def main() -> None:
             await stack.close_account("XPF")
             for name in SCENARIOS:
                 (HISTORIES / f"{name}.json").write_text(await record(stack, name) + "\n")
+            (HISTORIES / "open.json").write_text(await record_open(stack) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from tests.replay.scenarios import HISTORIES, SCENARIOS
 from workflows.messages import MessageGuard
 from workflows.payment import PaymentWorkflow
 
+RECORDED = [*SCENARIOS, "open"]
+
 
 async def replay(history: str) -> None:
     replayer = Replayer(
@@ -23,7 +25,7 @@ async def replay(history: str) -> None:
     await replayer.replay_workflow(WorkflowHistory.from_json("replayed-payment", history))
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", RECORDED)
 async def test_recorded_payment_replays(name: str) -> None:
     await replay((HISTORIES / f"{name}.json").read_text())
 
@@ -46,7 +48,7 @@ async def test_replay_notices_a_step_that_changed_its_place() -> None:
         await replay(history)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", RECORDED)
 def test_history_names_no_machine_and_no_person(name: str) -> None:
     text = (HISTORIES / f"{name}.json").read_text()
     assert json.loads(text)["events"]

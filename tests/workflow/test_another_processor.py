@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from ledger.postgres import PostgresLedger, open_pool
+from ledger.connections import open_pool
+from ledger.postgres import PostgresLedger
 from payments.messages import Start
 from payments.operations import Executed, Operation, Outcome, key_of
 from payments.request import PaymentRequest

@@ -13,8 +13,9 @@ from activities.payment import PaymentActivities
 from activities.undoing import UndoingActivities
 from gateways.port import PaymentGateway
 from gateways.sandbox.gateway import open_sandbox_gateway
+from ledger.connections import open_pool
 from ledger.port import Claim, Ledger, LedgerRefused
-from ledger.postgres import PostgresLedger, open_pool
+from ledger.postgres import PostgresLedger
 from payments.endings import canceled, not_recordable
 from payments.messages import Charged, Held, Reserve, Undo
 from payments.operations import Executed

@@ -30,7 +30,7 @@ BAD_STARTS: list[tuple[list[Any], str]] = [
     (["nonsense"], "Start"),
     ([None], "Start"),
     ([[1, 2]], "Start"),
-    ([{}], "request"),
+    ([{"request": None, "quiet_seconds": -1}], "quiet_seconds"),
     ([{"request": {}, "fingerprint": ""}], "request.amount"),
     ([{"request": a_request(amount="4990"), "fingerprint": FINGERPRINT}], "request.amount"),
     ([a_start(amount=-1)], "request.amount"),

@@ -1,0 +1,77 @@
+"""Each fault of the processor on a refund that was asked for: it is made once, and nothing is guessed meanwhile."""
+
+import asyncio
+
+import pytest
+
+from tests.faults.test_every_fault import FAULTS
+from tests.harness import Stack, new_key
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_refund_is_made_once_whatever_the_processor_does(stack: Stack, fault: str) -> None:
+    key = new_key(f"refund-{fault}")
+    await stack.pay(key)
+    await stack.fault(fault, payment_id=key, operation="refund")
+    reply = await stack.refund_persistently(key, "r", amount=1000, wait=20)
+    assert (reply.status_code, reply.json()["status"], reply.json()["outcome_unknown"]) == (201, "succeeded", None)
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    payment = await stack.get(key)
+    assert (payment["status"], payment["amount_refundable"]) == ("partially_refunded", 3990)
+    await stack.assert_books_agree(key)
+
+
+async def test_refund_whose_outcome_is_unknown_holds_its_amount_until_the_record_decides(stack: Stack) -> None:
+    key = new_key()
+    await stack.pay(key)
+    for _ in range(2):
+        await stack.fault("unavailable", payment_id=key, operation="refund")
+    reply = await stack.refund(key, "first", amount=4000, wait=1)
+    assert (reply.status_code, reply.json()["status"]) == (202, "pending")
+    assert "Retry-After" in reply.headers
+    assert reply.json()["outcome_unknown"]["operation"] == "refund"
+    payment = await stack.get(key)
+    assert (payment["status"], payment["amount_refunded"], payment["amount_refundable"]) == ("succeeded", 0, 990)
+    too_much = await stack.refund(key, "second", amount=991)
+    assert (too_much.status_code, too_much.json()["code"]) == (409, "refund_exceeds_refundable")
+    done = await stack.refund_persistently(key, "first", amount=4000)
+    assert done.json()["status"] == "succeeded"
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    await stack.assert_books_agree(key)
+
+
+async def test_refund_of_another_amount_is_believed_only_by_the_record(stack: Stack) -> None:
+    key = new_key()
+    await stack.pay(key)
+    await stack.fault("wrong_amount", payment_id=key, operation="refund")
+    assert (await stack.refund(key, "r", amount=1000)).json()["status"] == "succeeded"
+    await stack.assert_books_agree(key)
+
+
+async def test_books_that_refuse_a_refund_that_was_made_keep_trying_until_they_take_it(stack: Stack) -> None:
+    key, currency = new_key(), "WST"
+    await stack.pay(key, currency=currency)
+    async with stack.database() as db:
+        await db.execute("INSERT INTO accounts VALUES ('refunds', $1, now()) ON CONFLICT DO NOTHING", currency)
+    assert (await stack.refund(key, "r", amount=1000, wait=1)).status_code == 202
+    await stack.until_journal_has(key, "refund")
+    async with stack.database() as db:
+        await db.execute("UPDATE accounts SET closed_at = NULL WHERE name = 'refunds' AND currency = $1", currency)
+    assert (await stack.refund_persistently(key, "r", amount=1000)).json()["status"] == "succeeded"
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    await stack.assert_books_agree(key)
+
+
+async def test_refund_and_its_repetitions_during_a_restart_of_postgresql_are_one(own_stack: Stack) -> None:
+    stack, key = own_stack, new_key()
+    await stack.pay(key)
+    await stack.fault("slow", payment_id=key, operation="refund", seconds=1)
+    asking = [asyncio.create_task(stack.refund_persistently(key, "r", amount=1000, wait=5)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    await stack.servers.postgres.kill()
+    await asyncio.sleep(1)
+    await stack.servers.postgres.start()
+    replies = await asyncio.gather(*asking)
+    assert {(reply.status_code, reply.json()["status"]) for reply in replies} == {(201, "succeeded")}
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    await stack.assert_books_agree(key)

@@ -1,0 +1,100 @@
+"""The steps of a payment as activities that people can see, each run to its known outcome."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, assert_never
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.failures import FailureType
+    from activities.options import UNTIL_KNOWN
+    from activities.payment import PaymentActivities
+    from activities.refunding import RefundActivities
+    from activities.undoing import UndoingActivities
+    from payments.messages import Charged, Decided, Ending, Held, Reserve, Standing, Undo
+    from payments.operations import Conflicted, Declined, Executed
+    from payments.payment import Payment
+    from workflows import telling
+    from workflows.messages import malformed
+    from workflows.shielding import Shield
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+Activities = TypeVar("Activities")
+
+
+class Steps(Shield):
+    """Schedules the steps, tells people of each, and keeps cancellations away from them."""
+
+    async def reserve(self, claim: Reserve) -> Held | Decided:
+        """Claim the key and place the hold. Raises `ApplicationError` for a request that is none."""
+        money = claim.request.money
+        telling.reserving(money)
+        try:
+            return await self._run(PaymentActivities.reserve, claim, "reserve", f"hold {money}")
+        except ActivityError as error:
+            refusal = _refusal(error, FailureType.MALFORMED)
+            if refusal is None:
+                raise
+            raise malformed(refusal) from None
+
+    async def charge(self, held: Held) -> Executed | Declined | Conflicted:
+        """Capture what is held."""
+        telling.charging(held.request.money)
+        return await self._run(PaymentActivities.charge, held, "charge", f"capture {held.request.money}")
+
+    async def record(self, charged: Charged) -> Payment | str:
+        """Write the charge down. A text is why the books refuse it for good."""
+        money = charged.held.request.money
+        telling.recording(money)
+        try:
+            return await self._run(PaymentActivities.record, charged, "record", f"post {money} to the ledger")
+        except ActivityError as error:
+            # Only the ledger's own refusal says that recording can never succeed; anything else is no reason to refund.
+            refusal = _refusal(error, FailureType.LEDGER_REFUSED)
+            if refusal is None:
+                raise
+            return refusal
+
+    async def undo(self, held: Held, ending: Ending) -> Payment:
+        """Compensate: release the hold, or give back the charge. Without limit, since money must not stay behind."""
+        undo, money = Undo(held=held, ending=ending), held.request.money
+        match ending.step:
+            case "release":
+                telling.releasing(money)
+                return await self._run(UndoingActivities.release, undo, "release", f"void the hold of {money}")
+            case "undo-charge":
+                telling.refunding(money)
+                return await self._run(UndoingActivities.undo_charge, undo, "undo-charge", f"refund {money}")
+            case _:
+                assert_never(ending.step)
+
+    async def wake(self, payment_id: str) -> Standing | None:
+        """The payment as the ledger has it."""
+        telling.waking()
+        return await self._run(RefundActivities.wake, payment_id, "wake", "read the payment from the ledger")
+
+    async def check_refunds(self, payment_id: str) -> Payment | None:
+        """The payment, after the processor was asked whether its refunds stand."""
+        summary = "ask the processor whether its refunds stand"
+        return await self._run(RefundActivities.check_refunds, payment_id, "check-refunds", summary)
+
+    async def _run(
+        self,
+        activity: Callable[[Activities, Argument], Awaitable[Result]],
+        argument: Argument,
+        activity_id: str,
+        summary: str,
+    ) -> Result:
+        return await self.finish(
+            workflow.execute_activity_method(
+                activity, argument, activity_id=activity_id, summary=summary, **UNTIL_KNOWN
+            )
+        )
+
+
+def _refusal(error: ActivityError, kind: FailureType) -> str | None:
+    """The words of a final failure of this kind; None when the activity failed of something else."""
+    cause = error.cause
+    return cause.message if isinstance(cause, ApplicationError) and cause.type == kind else None
