@@ -34,12 +34,12 @@ class RefundActivities:
         """How the payment stands in the ledger; None when nobody ever paid under this key."""
         async with temporal_failures():
             record = await self._ledger.find(payment_id)
+            refunds = await self._ledger.refunds(payment_id)
         if record is None:
             return None
-        payment = record.payment
-        pending = tuple(refund.id for refund in payment.refunds if refund.status is RefundStatus.PENDING)
+        pending = tuple(refund.id for refund in refunds if refund.status is RefundStatus.PENDING)
         return Standing(
-            payment=payment.model_copy(update={"refunds": ()}),
+            payment=record.payment,
             request=record.request,
             fingerprint=record.fingerprint,
             answer=record.answer,
@@ -66,7 +66,8 @@ class RefundActivities:
             if record is None:
                 return None
             payment = record.payment
-            confirmed = [refund for refund in payment.refunds if refund.status is RefundStatus.SUCCEEDED]
+            refunds = await self._ledger.refunds(payment_id)
+            confirmed = [refund for refund in refunds if refund.status is RefundStatus.SUCCEEDED]
             for start in range(0, len(confirmed), _LOOK_UPS_AT_ONCE):
                 some = confirmed[start : start + _LOOK_UPS_AT_ONCE]
                 operations = [_operation(record.payment, refund.id, refund.amount) for refund in some]
@@ -76,7 +77,7 @@ class RefundActivities:
                     if isinstance(word, Declined):
                         failure = Failure(code=word.code, message=f"{_LATE} {word.message}".strip())
                         payment = (await self._ledger.reverse_refund(payment_id, refund.id, failure)).payment
-            return payment.model_copy(update={"refunds": ()})
+            return payment
 
     async def _finish(self, record: RefundRecord) -> RefundRecord:
         refund = record.refund

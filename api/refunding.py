@@ -80,7 +80,7 @@ class Refunds:
             return Ended(known.refund, replayed=True)
         if known is None and record.answer is not None and record.payment.status not in CHARGED:
             # It can't be charged any more, or not without another request: nothing to wait for.
-            refusal = refusal_of(record.payment, request.amount, ())
+            refusal = refusal_of(record.payment, request.amount, 0)
             raise ProblemError(Code.PAYMENT_NOT_REFUNDABLE, refusal.message if refusal else "It can't be refunded.")
         sent = RequestRefund(
             refund_id=refund_id, amount=request.amount, reason=request.reason, nonce=secrets.token_hex(8)

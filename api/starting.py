@@ -98,17 +98,21 @@ class Payments:
 
     async def find(self, payment_id: str) -> Payment | None:
         """The payment as it stands now, also before it has a row. Raises `ProblemError` and `LedgerUnavailable`."""
-        record = await read(self._ledger.find(payment_id))
-        if record is not None:
-            return record.payment
+        if (payment := await self._recorded(payment_id)) is not None:
+            return payment
         started = await self._looking.first_event(payment_id)
         if started is None:
             return None
         if not await self._looking.is_open(payment_id):
             # Closed meanwhile, with a row; or without one, and then it was no payment.
-            record = await read(self._ledger.find(payment_id))
-            return record and record.payment
+            return await self._recorded(payment_id)
         return processing_payment(payment_id, started.request, started.at)
+
+    async def _recorded(self, payment_id: str) -> Payment | None:
+        record = await read(self._ledger.find(payment_id))
+        if record is None:
+            return None
+        return record.payment.model_copy(update={"refunds": await read(self._ledger.refunds(payment_id))})
 
     async def _ask(
         self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, deadline: Deadline

@@ -36,6 +36,8 @@ _CLOSED: Final = frozenset(
         EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
     }
 )
+_TIMER: Final = EventType.EVENT_TYPE_TIMER_STARTED
+_TASK: Final = frozenset({EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED})
 # A workflow may answer a little before it closes.
 _CLOSING_SECONDS: Final = 10
 _POLL_SECONDS: Final = 0.1
@@ -80,15 +82,19 @@ def middle(counts: Sequence[HistoryCounts]) -> HistoryCounts:
 async def fetch_counts(temporal_address: str, payment_ids: Iterable[str]) -> HistoryCounts:
     """The median of these payments, each of which is a workflow with its key as ID."""
     client = await Client.connect(temporal_address)
-    return middle([count(await _closed_history(client, payment_id)) for payment_id in payment_ids])
+    return middle([count(await _settled_history(client, payment_id)) for payment_id in payment_ids])
 
 
-async def _closed_history(client: Client, payment_id: str) -> Sequence[HistoryEvent]:
+async def _settled_history(client: Client, payment_id: str) -> Sequence[HistoryEvent]:
+    """Of a workflow that is closed, or only waits for its timer: a payment that stays open for refunds."""
     deadline = time.monotonic() + _CLOSING_SECONDS
     while True:
         history = await client.get_workflow_handle(payment_id).fetch_history()
-        if history.events and history.events[-1].event_type in _CLOSED:
+        kinds = [event.event_type for event in history.events]
+        if kinds and (kinds[-1] in _CLOSED or (_TIMER in kinds and kinds[-1] not in _TASK)):
             return history.events
         if time.monotonic() > deadline:
-            raise DevStackError(f"the workflow of payment {payment_id} did not close within {_CLOSING_SECONDS} seconds")
+            raise DevStackError(
+                f"the workflow of payment {payment_id} did not settle within {_CLOSING_SECONDS} seconds"
+            )
         await asyncio.sleep(_POLL_SECONDS)

@@ -73,7 +73,7 @@ class Decision(BaseModel):
 
 
 class RefundRecord(BaseModel):
-    """A refund's permanent row, and the payment as it stands with it (without its list of refunds)."""
+    """A refund's permanent row, and the payment as it stands with it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,7 +96,11 @@ class Ledger(Protocol):
         ...
 
     async def find(self, payment_id: str) -> PaymentRecord | None:
-        """The row as it stands now, or None when this key was never claimed."""
+        """The row as it stands now, without the list of refunds, or None when this key was never claimed."""
+        ...
+
+    async def refunds(self, payment_id: str) -> tuple[Refund, ...]:
+        """All refunds of the payment, the oldest first."""
         ...
 
     async def mark_unknown(self, payment_id: str, operation: str, next_check: timedelta) -> None:

@@ -16,9 +16,7 @@ ON CONFLICT DO NOTHING
 RETURNING *
 
 -- name: find
-SELECT *, now() AS read_at,
-    (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.created_at, r.id) FROM refunds r WHERE r.payment_id = payments.id) AS refunds
-FROM payments WHERE id = $1
+SELECT *, now() AS read_at FROM payments WHERE id = $1
 
 -- name: mark_unknown
 -- Guarded: a try that comes too late must not mark a payment that was decided meanwhile.
@@ -70,6 +68,15 @@ SELECT id FROM payments WHERE id = $1 FOR UPDATE
 
 -- name: find_refund
 SELECT to_jsonb(r) AS refund, fingerprint FROM refunds r WHERE payment_id = $1 AND id = $2
+
+-- name: refunds_of
+SELECT to_jsonb(r) AS refund, fingerprint FROM refunds r WHERE payment_id = $1 ORDER BY created_at, id
+
+-- name: count_refunds
+-- Those that we refused ourselves, and the others.
+SELECT count(*) FILTER (WHERE failure_code = ANY ($2::text[])) AS refused,
+       count(*) FILTER (WHERE failure_code IS NULL OR failure_code <> ALL ($2::text[])) AS accepted
+FROM refunds WHERE payment_id = $1
 
 -- name: add_refund
 INSERT INTO refunds (payment_id, id, fingerprint, amount, currency, reason, requested_by, status, failure_code,

@@ -11,7 +11,7 @@ from ledger.rows import present, record_of, refund_of
 from payments.identifiers import OperationKind, operation_key
 from payments.messages import RefundOrder
 from payments.payment import Failure, Payment, Refund, RefundStatus
-from payments.refunds import REFUSALS_MAX, is_refused, refusal_of
+from payments.refunds import REFUSALS, REFUSALS_MAX, refusal_of
 
 # Names the correction, as the processor's key names what it corrects.
 _REVERSAL_PREFIX: Final = "reversal-of-"
@@ -37,6 +37,14 @@ class PostgresRefunds(Connected):
         async def work(connection: Connection) -> RefundRecord | None:
             row = await connection.fetchrow(QUERIES["find"], payment_id)
             return None if row is None else await _found(connection, record_of(row).payment, refund_id)
+
+        return await self._run(work)
+
+    async def refunds(self, payment_id: str) -> tuple[Refund, ...]:
+        """See `Ledger.refunds`."""
+
+        async def work(connection: Connection) -> tuple[Refund, ...]:
+            return tuple(refund_of(row) for row in await connection.fetch(QUERIES["refunds_of"], payment_id))
 
         return await self._run(work)
 
@@ -94,7 +102,7 @@ def _reversal(refund: Refund) -> Movement:
 
 
 async def _locked(connection: Connection, payment_id: str) -> Payment:
-    """The payment as it is once its row is ours. Two statements: one would read the refunds before it waits."""
+    """The payment as it is once its row is ours. Two statements: one would read what was there before it waited."""
     await connection.execute(QUERIES["lock"], payment_id)
     row = await connection.fetchrow(QUERIES["find"], payment_id)
     return record_of(present(row, payment_id)).payment
@@ -104,9 +112,7 @@ async def _found(connection: Connection, payment: Payment, refund_id: str) -> Re
     row = await connection.fetchrow(QUERIES["find_refund"], payment.id, refund_id)
     if row is None:
         return None
-    return RefundRecord(
-        refund=refund_of(row), fingerprint=row["fingerprint"], payment=payment.model_copy(update={"refunds": ()})
-    )
+    return RefundRecord(refund=refund_of(row), fingerprint=row["fingerprint"], payment=payment)
 
 
 def _there(record: RefundRecord | None, refund_id: str) -> RefundRecord:
@@ -122,14 +128,15 @@ async def _afterwards(connection: Connection, payment_id: str, refund_id: str) -
 
 
 async def _add(connection: Connection, payment: Payment, order: RefundOrder) -> RefundRecord:
-    refusal = order.refused or refusal_of(payment, order.amount, payment.refunds)
+    counts = present(await connection.fetchrow(QUERIES["count_refunds"], payment.id, sorted(REFUSALS)), payment.id)
+    refusal = order.refused or refusal_of(payment, order.amount, counts["accepted"])
     amount = order.amount or (payment.amount_refundable if refusal is None else 0)
-    if refusal is not None and sum(is_refused(refund) for refund in payment.refunds) >= REFUSALS_MAX:
+    if refusal is not None and counts["refused"] >= REFUSALS_MAX:
         now: datetime = await connection.fetchval(QUERIES["now"])
         return RefundRecord(
             refund=order.refused_for(refusal, payment.currency, now),
             fingerprint=order.fingerprint,
-            payment=payment.model_copy(update={"refunds": ()}),
+            payment=payment,
         )
     await connection.execute(
         QUERIES["add_refund"],

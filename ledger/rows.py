@@ -1,10 +1,9 @@
 """Turns rows of `payments` into what the port speaks of. Pure."""
 
 from datetime import UTC, datetime
-from typing import Final
 
 import asyncpg
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from ledger.port import Decision, LedgerUnavailable, PaymentRecord
 from payments.identifiers import OperationKind
@@ -53,7 +52,6 @@ def _payment_of(row: asyncpg.Record, request: RecordedRequest) -> Payment:
             "failure": row["failure_code"] and Failure(code=row["failure_code"], message=row["failure_message"]),
             "outcome_unknown": unknown or None,
             "conflicted": row["conflicted"],
-            "refunds": refunds_of(row.get("refunds")),
             "updated_at": row["updated_at"],
         }
     )
@@ -100,17 +98,9 @@ class _RefundRow(BaseModel):
         )
 
 
-_REFUND_ROWS: Final = TypeAdapter(list[_RefundRow])
-
-
 def refund_of(row: asyncpg.Record) -> Refund:
     """One refund, of a query that gives it as JSON."""
     return _RefundRow.model_validate_json(row["refund"]).refund()
-
-
-def refunds_of(rows: str | None) -> tuple[Refund, ...]:
-    """A payment's refunds, of a query that gives them as one JSON array, or NULL when it has none."""
-    return tuple(row.refund() for row in _REFUND_ROWS.validate_json(rows)) if rows else ()
 
 
 def decided(payment: Payment, decision: Decision, now: datetime) -> Payment:

@@ -165,7 +165,7 @@ class RefundOrder(Message):
 
 
 class Refunded(Message):
-    """Output of `refund`: the refund, and the payment as it leaves it (without its list of refunds)."""
+    """Output of `refund`: the refund, and the payment as it leaves it."""
 
     refund: Refund
     fingerprint: str
@@ -185,7 +185,6 @@ class Standing(Message):
     """A payment as the ledger has it: what a run that was woken begins with."""
 
     payment: Payment
-    """Without its list of refunds."""
     request: RecordedRequest
     fingerprint: str
     answer: Payment | None

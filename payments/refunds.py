@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from enum import StrEnum, unique
 from typing import Final
 
@@ -28,6 +27,10 @@ class RefundRefusal(StrEnum):
     MALFORMED = "malformed"
 
 
+REFUSALS: Final = frozenset(code.value for code in RefundRefusal)
+"""Codes of the failures of refunds that the processor was never asked for."""
+
+
 class RefundRequest(BaseModel):
     """A refund, as sent to `POST /v1/payments/{id}/refunds`. Without an amount all that is left is given back.
 
@@ -45,14 +48,14 @@ class RefundRequest(BaseModel):
         return hashlib.sha256(json.dumps(meaning, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def refusal_of(payment: Payment, amount: int | None, refunds: Sequence[Refund]) -> Failure | None:
-    """Why this payment can't be refunded by this amount (None: all that is left); None when it can.
+def refusal_of(payment: Payment, amount: int | None, refunds: int) -> Failure | None:
+    """Why this payment, which has so many refunds, can't be refunded by this amount (None: all that is left).
 
     The database refuses whatever would exceed the charge in any case; this says it in words.
     """
     if payment.status not in CHARGED:
         return _refused(RefundRefusal.NOT_REFUNDABLE, _NOT_CHARGED.get(payment.status, "It is not decided yet."))
-    if sum(not is_refused(refund) for refund in refunds) >= REFUNDS_MAX:
+    if refunds >= REFUNDS_MAX:
         return _refused(RefundRefusal.NOT_REFUNDABLE, f"A payment can have {REFUNDS_MAX} refunds.")
     left = payment.amount_refundable
     if left == 0:
@@ -66,14 +69,13 @@ def refusal_of(payment: Payment, amount: int | None, refunds: Sequence[Refund]) 
 
 def is_refused(refund: Refund) -> bool:
     """Whether we refused it ourselves: the processor was never asked."""
-    return refund.failure is not None and refund.failure.code in _REFUSALS
+    return refund.failure is not None and refund.failure.code in REFUSALS
 
 
 def _refused(code: RefundRefusal, why: str) -> Failure:
     return Failure(code=code, message=f"{why} Nothing was refunded.")
 
 
-_REFUSALS: Final = frozenset(code.value for code in RefundRefusal)
 _NOT_CHARGED: Final[dict[PaymentStatus, str]] = {
     PaymentStatus.AUTHORIZED: "It is held, not charged: capture or cancel it.",
     PaymentStatus.DECLINED: "It was declined, so nothing was charged.",

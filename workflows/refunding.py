@@ -60,7 +60,7 @@ class Refunding:
         """Once as many were refused as the books take, a flood of more must not fill the workflow's history, either."""
         if len(self.refusals) < REFUSALS_MAX:
             return None
-        failure = order.refused or refusal_of(payment, order.amount, ())
+        failure = order.refused or refusal_of(payment, order.amount, 0)
         return failure and order.refused_for(failure, payment.currency, workflow.now())
 
     def _is_under_way(self, refund_id: str) -> bool:

@@ -22,7 +22,7 @@ from paysaga.dev.errors import DevStackError
 WAIT_SECONDS: Final = 3600
 """No longer, since that is what the gateway makes of any longer Retry-After."""
 _FAULT: Final = {"fault": "rate_limited", "operation": "authorize", "times": 1_000_000, "seconds": WAIT_SECONDS}
-_OPEN: Final = "ExecutionStatus = 'Running'"
+_OPEN: Final = "ExecutionStatus = 'Running' AND PaymentStatus = 'processing'"
 _POLL_SECONDS: Final = 0.5
 # So long nobody asks the processor any more: all have been told to wait.
 _QUIET_SECONDS: Final = 2.0
