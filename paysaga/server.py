@@ -13,6 +13,7 @@ from api.starting import Payments
 from ledger.migrate import migrations
 from ledger.postgres import PostgresLedger
 from paysaga import logs
+from paysaga.garbage import collect_seldom
 from paysaga.migrate import missing_search_attributes
 from paysaga.services import connect_temporal, open_ledger
 from paysaga.settings import Settings
@@ -63,6 +64,7 @@ async def run(settings: Settings, *, with_worker: bool) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         server = uvicorn.Server(config)
+        collect_seldom()
         await (_serve_and_work(server, settings) if with_worker else server.serve())
 
 

@@ -16,6 +16,7 @@ from activities.undoing import UndoingActivities
 from gateways.port import PaymentGateway
 from ledger.port import Ledger
 from paysaga import logs
+from paysaga.garbage import collect_seldom
 from paysaga.services import connect_temporal, open_gateway, open_ledger
 from paysaga.settings import Settings
 from workflows.messages import MessageGuard
@@ -88,6 +89,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         open_gateway(settings) as gateway,
         build_worker(client, ledger, gateway),
     ):
+        collect_seldom()
         print("worker ready", flush=True)
         await stop.wait()
         print("worker stopping: finishing what is in flight", flush=True)
