@@ -14,7 +14,7 @@ from payments.state import PaymentStatus
 
 def capture_of(held: Held) -> Capture:
     """The operation that charges what is held."""
-    return Capture(payment_id=held.payment_id, money=held.request.money, authorization=held.hold.reference)
+    return Capture(payment_id=held.payment_id, money=held.charge, authorization=held.hold.reference)
 
 
 def movement(
@@ -39,6 +39,17 @@ def succeeded(charged: Charged) -> Decision:
         amount_authorized=held.hold.amount,
         processor_reference=charge.reference,
         movements=(movement(OperationKind.CAPTURE, held, charge, Account.SALES),),
+    )
+
+
+def authorized(held: Held) -> Decision:
+    """The money is held until somebody captures it."""
+    return Decision(
+        payment_id=held.payment_id,
+        status=PaymentStatus.AUTHORIZED,
+        amount_authorized=held.hold.amount,
+        processor_reference=held.hold.reference,
+        hold=held.hold,
     )
 
 

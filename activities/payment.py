@@ -5,7 +5,7 @@ from typing import assert_never
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.deciding import capture_of, decide_ending, succeeded
+from activities.deciding import authorized, capture_of, decide_ending, succeeded
 from activities.failures import CHARGE_SENT, check_request, temporal_failures
 from activities.settling import Settling
 from gateways.port import PaymentGateway
@@ -14,6 +14,7 @@ from payments.endings import charge_conflicted, declined, hold_conflicted
 from payments.messages import Charged, Decided, Ending, Held, Reservation, Reserve
 from payments.operations import Authorize, Conflicted, Declined, Executed, Settled
 from payments.payment import Payment
+from payments.request import MANUAL
 
 
 class PaymentActivities:
@@ -41,7 +42,9 @@ class PaymentActivities:
             hold = await self._settling.settle(_authorize(step), fresh=True, sent_since=record.claimed_at)
             match hold:
                 case Executed():
-                    return await self._charge_at_once(_held(step, record, hold))
+                    held = _held(step, record, hold)
+                    manual = step.request.capture == MANUAL
+                    return await (self._authorized(held) if manual else self._charge_at_once(held))
                 case Declined():
                     return await self._end(step.payment_id, declined(hold))
                 case Conflicted():
@@ -62,7 +65,9 @@ class PaymentActivities:
             )
             match outcome:
                 case Executed():
-                    return _held(step, record, outcome, record.undoing)
+                    held = _held(step, record, outcome, record.undoing)
+                    waits = step.request.capture == MANUAL and held.ending is None
+                    return await self._authorized(held) if waits else held
                 case Declined():
                     return await self._end(step.payment_id, declined(outcome))
                 case Conflicted():
@@ -78,7 +83,7 @@ class PaymentActivities:
     async def charge(self, held: Held) -> Settled:
         """Capture the hold. Looked up first: if nothing else, a worker that died may have sent it at once."""
         async with temporal_failures():
-            return await self._settling.settle(capture_of(held), fresh=False, sent_since=held.claimed_at)
+            return await self._settling.settle(capture_of(held), fresh=False, sent_since=held.sent_since)
 
     @activity.defn
     async def record(self, charged: Charged) -> Payment:
@@ -98,6 +103,9 @@ class PaymentActivities:
                     return await self._leave_to_be_undone(held.payment_id, charge_conflicted(charge))
                 case _:
                     assert_never(charge)
+
+    async def _authorized(self, held: Held) -> Decided:
+        return Decided(payment=await self._ledger.decide(authorized(held)), held=held)
 
     async def _claimed(self, step: Reserve) -> PaymentRecord | Decided:
         """The payment's row, or its end: decided before, or the key belongs to another request."""

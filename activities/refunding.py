@@ -1,4 +1,4 @@
-"""Refunds of a charged payment, and what a run needs to know that was woken for one."""
+"""Refunds of a charged payment."""
 
 import asyncio
 from typing import Final
@@ -11,7 +11,7 @@ from gateways.port import PaymentGateway
 from ledger.port import Ledger, RefundRecord
 from ledger.postings import Account, Movement
 from payments.identifiers import OperationKind
-from payments.messages import Refunded, RefundOrder, Standing
+from payments.messages import Refunded, RefundOrder
 from payments.operations import Declined, Executed, Refund, key_of
 from payments.payment import Failure, Payment, RefundStatus
 
@@ -28,23 +28,6 @@ class RefundActivities:
         self._gateway = gateway
         self._ledger = ledger
         self._settling = Settling(gateway, ledger)
-
-    @activity.defn
-    async def wake(self, payment_id: str) -> Standing | None:
-        """How the payment stands in the ledger; None when nobody ever paid under this key."""
-        async with temporal_failures():
-            record = await self._ledger.find(payment_id)
-            refunds = await self._ledger.refunds(payment_id)
-        if record is None:
-            return None
-        pending = tuple(refund.id for refund in refunds if refund.status is RefundStatus.PENDING)
-        return Standing(
-            payment=record.payment,
-            request=record.request,
-            fingerprint=record.fingerprint,
-            answer=record.answer,
-            pending=pending,
-        )
 
     @activity.defn
     async def refund(self, order: RefundOrder) -> Refunded:

@@ -27,10 +27,12 @@ class UndoingActivities:
     @activity.defn
     async def release(self, undo: Undo) -> Payment:
         """Void the hold and decide the payment. If an earlier run has charged it after all, refund the charge."""
-        async with temporal_failures():
+        # A hold that is being captured is not given up: that is final, and then the capture decides.
+        async with temporal_failures(ledger_refusal_is_final=True):
             decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
-            if decided is not None:
-                return decided
+        if decided is not None:
+            return decided
+        async with temporal_failures():
             match await self._gateway.find(capture_of(undo.held)):
                 case Executed() as charge:
                     return await self._give_back(undo.held, charged_after_all(undo.ending), charge)

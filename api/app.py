@@ -8,9 +8,10 @@ from fastapi_offline import FastAPIOffline
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import health, payments, problems, refunds
+from api import health, holds, payments, problems, refunds
 from api.reading import refuse_card_number
 from api.services import Services
+from payments.captures import CaptureRequest
 from payments.cards import holds_card_number
 from payments.refunds import RefundRequest
 from payments.request import PaymentRequest
@@ -34,6 +35,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.include_router(payments.router)
     app.include_router(refunds.router)
+    app.include_router(holds.router)
     app.include_router(health.router)
     app.add_middleware(_RefuseCardNumbers)
     problems.install(app)
@@ -61,7 +63,7 @@ def _document(app: FastAPI) -> None:
     """Bodies are read by hand, and problems rendered by hand: tell OpenAPI of both."""
     schema = app.openapi()
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-    for model in (PaymentRequest, RefundRequest, problems.Problem):
+    for model in (PaymentRequest, RefundRequest, CaptureRequest, problems.Problem):
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs", {}))
         schemas[model.__name__] = described

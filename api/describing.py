@@ -93,6 +93,7 @@ _SUCCEEDED: Final[dict[str, Any]] = {
     "metadata": {},
     "processor": "sandbox",
     "processor_reference": "cap_1f0e",
+    "capture_before": None,
     "failure": None,
     "outcome_unknown": None,
     "conflicted": False,
@@ -163,5 +164,35 @@ REFUNDED: Final[dict[int | str, dict[str, Any]]] = {
         "model": Refund,
         "headers": _HEADERS,
         "content": _examples(pending=_REFUND | {"status": "pending", "processor_reference": None}),
+    },
+}
+
+CAPTURE: Final[dict[str, Any]] = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/CaptureRequest"},
+                "examples": {
+                    "all": {"summary": "All that is held", "value": {}},
+                    "part": {"summary": "A part of it; the rest is released", "value": {"amount": 3000}},
+                },
+            }
+        }
+    },
+    "parameters": _headers("Chosen by the client once for this capture. A retry sends the same.", "ship-1001"),
+}
+CANCEL: Final[dict[str, Any]] = {
+    "parameters": _headers("Chosen by the client once for this cancellation. A retry sends the same.", "cancel-1001"),
+}
+HELD: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Done",
+        "headers": _HEADERS,
+        "content": _examples(captured=_SUCCEEDED | {"capture": "manual"}),
+    },
+    202: {
+        "description": "The processor's word is not known yet. Send the same request again, or GET the payment",
+        "model": Payment,
+        "content": _examples(outcome_unknown=_UNKNOWN | {"status": "authorized", "capture": "manual"}),
     },
 }

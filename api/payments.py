@@ -54,14 +54,14 @@ async def create_payment(
     match answer:
         case Undecided(payment):
             headers["Retry-After"] = str(POLL_AFTER_SECONDS)
-            return _payment_response(payment, 202, headers)
+            return payment_response(payment, 202, headers)
         case Decided(payment, replayed):
             if replayed:
                 headers["Idempotent-Replayed"] = "true"
             if payment.failure is not None and payment.failure.code == ORDER_ALREADY_PAID:
                 refusal = ProblemError(Code.ORDER_ALREADY_PAID, payment.failure.message, headers=headers)
                 return problem_response(request, refusal)
-            return _payment_response(payment, 201, headers)
+            return payment_response(payment, 201, headers)
 
 
 @router.get(
@@ -80,8 +80,9 @@ async def get_payment(payment_id: str, services: Annotated[Services, Depends(ser
     payment = None if idempotency_key_problem(payment_id) else await services.payments.find(payment_id)
     if payment is None:
         raise payment_not_found()
-    return _payment_response(payment, 200, {})
+    return payment_response(payment, 200, {})
 
 
-def _payment_response(payment: Payment, status: int, headers: dict[str, str]) -> Response:
+def payment_response(payment: Payment, status: int, headers: dict[str, str]) -> Response:
+    """The payment as the caller sees it."""
     return Response(payment.model_dump_json(), status, headers, media_type="application/json")

@@ -31,6 +31,8 @@ class Code(StrEnum):
     PAYMENT_NOT_FOUND = "payment_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     ORDER_ALREADY_PAID = "order_already_paid"
+    PAYMENT_NOT_CAPTURABLE = "payment_not_capturable"
+    PAYMENT_NOT_CANCELABLE = "payment_not_cancelable"
     PAYMENT_NOT_REFUNDABLE = "payment_not_refundable"
     REFUND_EXCEEDS_REFUNDABLE = "refund_exceeds_refundable"
     PAYLOAD_TOO_LARGE = "payload_too_large"
@@ -52,6 +54,8 @@ _STATUS: Final[dict[Code, int]] = {
     Code.PAYMENT_NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.ORDER_ALREADY_PAID: 409,
+    Code.PAYMENT_NOT_CAPTURABLE: 409,
+    Code.PAYMENT_NOT_CANCELABLE: 409,
     Code.PAYMENT_NOT_REFUNDABLE: 409,
     Code.REFUND_EXCEEDS_REFUNDABLE: 409,
     Code.PAYLOAD_TOO_LARGE: 413,

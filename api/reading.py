@@ -78,10 +78,12 @@ def wait_seconds(request: Request) -> float:
     return wait
 
 
-def body_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
+def body_of(model: type[Body], *, optional: bool = False) -> Callable[[Request], Awaitable[Body]]:
     """A dependency that reads a JSON body strictly: no duplicate names, no NaN, no unknown fields, no coercion."""
 
     async def read(request: Request) -> Body:
+        if optional and request.headers.get("Content-Length", "0") == "0" and not request.headers.get("Content-Type"):
+            return model()
         if not _JSON.fullmatch(request.headers.get("Content-Type", "")):
             raise ProblemError(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as `application/json` in UTF-8, and say so.")
         value = parse_json(await _bytes(request))

@@ -1,39 +1,17 @@
-"""Asks a payment's workflow for a refund, waking it if it sleeps; what it doesn't tell, the ledger does."""
+"""Asks for a refund; what the payment's workflow doesn't tell, the ledger does."""
 
-import asyncio
-import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import Enum, auto
 from typing import Final
 
-import structlog
-from temporalio.client import (
-    Client,
-    WithStartWorkflowOperation,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
-
-from activities.failures import FailureType
-from api.calling import Deadline, read, retrieve, within
-from api.looking import Looking
-from api.opening import start_input, start_options, wake_options
+from api.asking import Asking
+from api.calling import Deadline, read
 from api.problems import Code, FieldError, ProblemError, temporal_unavailable
 from ledger.port import Ledger, PaymentRecord, RefundRecord
-from payments.messages import RefundAnswer, RequestRefund, Start
+from payments.messages import RefundAnswer, RequestRefund
 from payments.payment import Refund, RefundStatus
 from payments.refunds import RefundRefusal, RefundRequest, refusal_of
 from payments.state import CHARGED
-
-# A run that ends takes milliseconds to do so; the next one takes the request.
-_NEXT_RUN_SECONDS: Final = 0.05
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -51,20 +29,12 @@ class Pending:
     refund: Refund
 
 
-class _Again(Enum):
-    """The run that was asked has ended without an answer."""
-
-    AGAIN = auto()
-
-
 class Refunds:
     """What the API does with refunds."""
 
-    def __init__(self, client: Client, ledger: Ledger, quiet_period: timedelta) -> None:
-        self._client = client
+    def __init__(self, asking: Asking, ledger: Ledger) -> None:
+        self._asking = asking
         self._ledger = ledger
-        self._looking = Looking(client)
-        self._quiet_period = quiet_period
 
     async def refund(
         self, record: PaymentRecord, refund_id: str, request: RefundRequest, wait_seconds: float
@@ -74,7 +44,6 @@ class Refunds:
         Raises `ProblemError` when it can't be refunded, the id belongs to another request, or nothing can be said of
         it; and `LedgerUnavailable`.
         """
-        deadline = Deadline(wait_seconds)
         known = await self._known(record.payment.id, refund_id, request)
         if known is not None and known.refund.status is not RefundStatus.PENDING:
             return Ended(known.refund, replayed=True)
@@ -85,19 +54,19 @@ class Refunds:
         sent = RequestRefund(
             refund_id=refund_id, amount=request.amount, reason=request.reason, nonce=secrets.token_hex(8)
         )
-        while True:
-            answer = await within(deadline, self._looking, self._ask(record, sent))
-            if isinstance(answer, RefundAnswer):
-                if answer.fingerprint != request.fingerprint():
-                    raise _reused(answer.refund, request)
-                return Ended(answer.refund, replayed=answer.nonce != sent.nonce)
-            if answer is None or not deadline.seconds_left:
-                known = await self._known(record.payment.id, refund_id, request)
-                if known is None:
-                    raise temporal_unavailable()
-                is_pending = known.refund.status is RefundStatus.PENDING
-                return Pending(known.refund) if is_pending else Ended(known.refund, replayed=False)
-            await asyncio.sleep(_NEXT_RUN_SECONDS)
+        # With the body in it: Temporal answers a repeated ID with the first answer, whatever comes along.
+        name = f"{refund_id}\n{request.fingerprint()}"
+        deadline = Deadline(wait_seconds)
+        answer = await self._asking.ask(record, "request_refund", sent, name, RefundAnswer, deadline)
+        if answer is not None:
+            if answer.fingerprint != request.fingerprint():
+                raise _reused(answer.refund, request)
+            return Ended(answer.refund, replayed=answer.nonce != sent.nonce)
+        known = await self._known(record.payment.id, refund_id, request)
+        if known is None:
+            raise temporal_unavailable()
+        is_pending = known.refund.status is RefundStatus.PENDING
+        return Pending(known.refund) if is_pending else Ended(known.refund, replayed=False)
 
     async def _known(self, payment_id: str, refund_id: str, request: RefundRequest) -> RefundRecord | None:
         """The refund of this id. Raises `ProblemError` when it belongs to another request."""
@@ -105,52 +74,6 @@ class Refunds:
         if known is not None and known.fingerprint != request.fingerprint():
             raise _reused(known.refund, request)
         return known
-
-    async def _ask(self, record: PaymentRecord, sent: RequestRefund) -> RefundAnswer | _Again | None:
-        """One call: Update-with-Start, which joins the run that is open, or wakes the payment."""
-        if record.answer is None:
-            reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE
-            start, options = start_input(record.request, reuse, self._quiet_period), start_options(record.request)
-        else:
-            start, options = Start(quiet_seconds=int(self._quiet_period.total_seconds())), wake_options(record.request)
-        operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
-            "PaymentWorkflow",
-            start,
-            id=record.payment.id,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            **options,
-        )
-        # With the body in it: Temporal answers a repeated ID with the first answer, whatever comes along.
-        update_id = hashlib.sha256(f"{sent.refund_id}\n{sent.fingerprint()}".encode()).hexdigest()
-        try:
-            answer: RefundAnswer = await self._client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
-                "request_refund", sent, id=update_id, start_workflow_operation=operation, result_type=RefundAnswer
-            )
-        except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError, RPCError, RuntimeError) as error:
-            return _no_answer(error)
-        finally:
-            await retrieve(operation)
-        return answer
-
-
-def _no_answer(error: Exception) -> _Again | None:
-    """What it means that Temporal gave no answer. Raises `ProblemError` when Temporal is down."""
-    match error:
-        case WorkflowUpdateRPCTimeoutOrCancelledError():
-            return None
-        case WorkflowUpdateFailedError(cause=ApplicationError(type=FailureType.MALFORMED)):
-            raise error  # a bug of ours: no retry will help
-        # It ended before it answered: asleep, terminated or reset.
-        case WorkflowAlreadyStartedError() | WorkflowUpdateFailedError():
-            return _Again.AGAIN
-        case RPCError() if "closing workflow" in str(error):
-            return _Again.AGAIN
-        case RPCError(status=RPCStatusCode.INVALID_ARGUMENT):
-            raise error
-        case _:
-            _log.warning("temporal_unavailable", error=str(error))
-            raise temporal_unavailable() from error
 
 
 def _reused(first: Refund, request: RefundRequest) -> ProblemError:

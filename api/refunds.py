@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from api import describing
-from api.calling import read
+from api.finding import recorded
 from api.problems import Code, ProblemError, payment_not_found, problem_response, responses
 from api.reading import body_of, idempotency_key, wait_seconds
 from api.refunding import REFUSAL_CODES, Ended, Pending
@@ -57,11 +57,7 @@ async def create_refund(
     body: Annotated[RefundRequest, Depends(body_of(RefundRequest))],
 ) -> Response:
     """Give back what was charged, or a part of it, once. Safe to send again with the same key."""
-    record = None if idempotency_key_problem(payment_id) else await read(services.ledger.find(payment_id))
-    if record is None:
-        if not idempotency_key_problem(payment_id) and await services.payments.find(payment_id):
-            raise ProblemError(Code.PAYMENT_NOT_REFUNDABLE, "It is not charged yet. Try again when it is.")
-        raise payment_not_found()
+    record = await recorded(services, payment_id, Code.PAYMENT_NOT_REFUNDABLE)
     answer = await services.refunds.refund(record, key, body, wait_seconds(request))
     headers = {"Location": f"/v1/payments/{quote(payment_id, safe='')}/refunds"}
     match answer:

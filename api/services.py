@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from api.capturing import Holds
 from api.reading import authenticate
 from api.refunding import Refunds
 from api.starting import Payments
@@ -22,6 +23,7 @@ class Services:
 
     payments: Payments
     refunds: Refunds
+    holds: Holds
     ledger: Ledger
     api_key: str
     check_database: Callable[[], Awaitable[None]]

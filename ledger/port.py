@@ -6,7 +6,8 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from ledger.postings import Movement
-from payments.messages import Ending, RefundOrder
+from payments.messages import CaptureOrder, Ending, RefundOrder
+from payments.operations import Executed
 from payments.payment import Failure, Payment, Refund
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
@@ -54,6 +55,10 @@ class PaymentRecord(BaseModel):
     """How the payment is being undone, once that was begun: no run may charge it any more."""
     claimed_now: bool = False
     """This very call of `claim` wrote the row: nothing can have happened to the payment before."""
+    hold: Executed | None = None
+    """Of a payment that is captured on request: what the processor holds, or held."""
+    capturing: CaptureOrder | None = None
+    """The capture that was asked for first: no run may release the hold, unless the capture comes to nothing."""
     answer: Payment | None
     """As it stood when it was first decided: what every repetition of the request is told. None while undecided."""
 
@@ -70,6 +75,8 @@ class Decision(BaseModel):
     failure: Failure | None = None
     conflicted: bool = False
     movements: tuple[Movement, ...] = ()
+    hold: Executed | None = None
+    """Of a payment that becomes authorized."""
 
 
 class RefundRecord(BaseModel):
@@ -110,15 +117,21 @@ class Ledger(Protocol):
     async def begin_undoing(self, payment_id: str, ending: Ending) -> Payment | None:
         """Write down that the payment is being undone, before anything is undone. The first such word stays.
 
-        Returns the answer of a payment that is decided already, of which nothing may be undone any more: a try of
-        another step that was thought lost may have decided it.
+        Returns a payment that has ended already, of which nothing may be undone any more: a try of another step that
+        was thought lost may have decided it. A hold that is being captured is not given up (`LedgerRefused`).
         """
         ...
 
-    async def decide(self, decision: Decision) -> Payment:
-        """Post the movements and decide the payment, in one transaction; return the answer.
+    async def begin_capture(self, payment_id: str, order: CaptureOrder) -> PaymentRecord:
+        """Write down how much of a hold is captured, before the processor is asked. The first such order stays; there
+        is none for a payment that is not authorized, or is being undone."""
+        ...
 
-        Movements that were recorded before are not posted again. A payment that was decided before keeps its answer.
+    async def decide(self, decision: Decision) -> Payment:
+        """Post the movements and decide the payment, in one transaction; return it as it was decided.
+
+        Movements that were recorded before are not posted again. A payment that was decided before stays as it is, and
+        the first answer, which may be that it is authorized, stays for ever.
         """
         ...
 

@@ -9,9 +9,9 @@ from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
 from ledger.refunds import PostgresRefunds
 from ledger.rows import decided, present, record_of
-from payments.messages import Ending
+from payments.messages import CaptureOrder, Ending
 from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, processing_payment
-from payments.state import PaymentStatus, can_move
+from payments.state import OPEN, PaymentStatus, can_move
 
 _ORDER_TAKEN: Final = Failure(
     code=ORDER_ALREADY_PAID,
@@ -75,10 +75,22 @@ class PostgresLedger(PostgresRefunds):
         """See `Ledger.begin_undoing`."""
 
         async def work(connection: Connection) -> Payment | None:
-            if await connection.fetchval(QUERIES["begin_undoing"], payment_id, ending.model_dump_json()) is not None:
+            fields = (payment_id, ending.model_dump_json(), not ending.gives_up)
+            if await connection.fetchval(QUERIES["begin_undoing"], *fields) is not None:
                 return None
-            row = await connection.fetchrow(QUERIES["find"], payment_id)
-            return record_of(present(row, payment_id)).answer
+            record = record_of(present(await connection.fetchrow(QUERIES["find"], payment_id), payment_id))
+            if record.payment.status in OPEN:
+                raise LedgerRefused("captured_is_not_canceled", "the hold is being captured")
+            return _as_decided(record, ending.status)
+
+        return await self._run(work)
+
+    async def begin_capture(self, payment_id: str, order: CaptureOrder) -> PaymentRecord:
+        """See `Ledger.begin_capture`."""
+
+        async def work(connection: Connection) -> PaymentRecord:
+            await connection.execute(QUERIES["begin_capture"], payment_id, order.model_dump_json())
+            return record_of(present(await connection.fetchrow(QUERIES["find"], payment_id), payment_id))
 
         return await self._run(work)
 
@@ -89,10 +101,13 @@ class PostgresLedger(PostgresRefunds):
             while True:
                 row = present(await connection.fetchrow(QUERIES["find"], decision.payment_id), decision.payment_id)
                 record = record_of(row)
-                if record.answer is not None:
-                    return record.answer
-                if not can_move(record.payment.status, decision.status):
-                    raise LedgerRefused("state_machine", f"{record.payment.status} can't become {decision.status}")
+                before = record.payment.status
+                if before not in OPEN or before is decision.status:
+                    return _as_decided(record, decision.status)
+                if record.undoing is not None and decision.status is PaymentStatus.AUTHORIZED:
+                    raise LedgerRefused("undone_never_succeeds", "the payment is being undone")
+                if not can_move(before, decision.status):
+                    raise LedgerRefused("state_machine", f"{before} can't become {decision.status}")
                 answer = decided(record.payment, decision, row["read_at"])
                 postings = [(m, posting_for(m, str(record.payment.processor))) for m in decision.movements]
                 written = await connection.fetchval(
@@ -109,6 +124,9 @@ class PostgresLedger(PostgresRefunds):
                     answer.model_dump_json(),
                     answer.updated_at,
                     *_columns(postings),
+                    before,
+                    decision.hold and decision.hold.reference,
+                    decision.hold and decision.hold.expires_at,
                 )
                 if written is not None:
                     return answer
@@ -122,6 +140,13 @@ class PostgresLedger(PostgresRefunds):
             return [row["name"] for row in await connection.fetch(QUERIES["migrations_applied"])]
 
         return await self._run(work)
+
+
+def _as_decided(record: PaymentRecord, status: PaymentStatus) -> Payment:
+    """What the word that decided the payment said; of a hold there are two, that it is held and what became of it."""
+    answer = record.answer or record.payment
+    is_later_word = answer.status is PaymentStatus.AUTHORIZED and status is not PaymentStatus.AUTHORIZED
+    return record.payment if is_later_word else answer
 
 
 def _columns(postings: list[tuple[Movement, Posting]]) -> list[list[str] | list[int]]:

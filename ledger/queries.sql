@@ -25,15 +25,21 @@ SET unknown_since = CASE WHEN unknown_operation = $2 THEN unknown_since ELSE now
     unknown_operation = $2,
     unknown_next_check = now() + $3::interval,
     updated_at = now()
-WHERE id = $1 AND answer IS NULL
+WHERE id = $1 AND status IN ('processing', 'requires_action', 'authorized')
 
 -- name: begin_undoing
--- Waits for a transaction that is deciding the payment at this moment; then the answer tells.
+-- Waits for a transaction that is deciding the payment at this moment; then its status tells. What is being captured is
+-- undone ($3) only for what came of the capture.
 UPDATE payments
 SET undoing = coalesce(undoing, $2), updated_at = now(),
     unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
-WHERE id = $1 AND answer IS NULL
+WHERE id = $1 AND status IN ('processing', 'requires_action', 'authorized') AND (capturing IS NULL OR $3::boolean)
 RETURNING id
+
+-- name: begin_capture
+-- The first capture that is asked for stays. Nothing is captured that is being released.
+UPDATE payments SET capturing = $2, updated_at = now()
+WHERE id = $1 AND status = 'authorized' AND capturing IS NULL AND undoing IS NULL
 
 -- name: decide
 -- The payment's end and what it posts, or nothing at all when it was decided meanwhile. An event that was recorded
@@ -41,9 +47,10 @@ RETURNING id
 WITH payment AS (
     UPDATE payments
     SET status = $2, amount_authorized = $3, amount_captured = $4, amount_refunded = $5, processor_reference = $6,
-        failure_code = $7, failure_message = $8, conflicted = $9, answer = $10, updated_at = $11,
+        failure_code = $7, failure_message = $8, conflicted = $9, answer = coalesce(answer, $10), updated_at = $11,
+        hold_reference = coalesce($20, hold_reference), hold_expires_at = coalesce($21, hold_expires_at),
         unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
-    WHERE id = $1 AND answer IS NULL
+    WHERE id = $1 AND status = $19 AND ($2 <> 'authorized' OR undoing IS NULL)
     RETURNING id, processor
 ), movement AS (
     SELECT * FROM payment, unnest($12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::bigint[],

@@ -6,8 +6,10 @@ import asyncpg
 from pydantic import BaseModel
 
 from ledger.port import Decision, LedgerUnavailable, PaymentRecord
+from payments.captures import capture_before
 from payments.identifiers import OperationKind
-from payments.messages import Ending
+from payments.messages import CaptureOrder, Ending
+from payments.operations import Executed
 from payments.payment import Failure, Payment, Refund, RefundStatus, UnknownOutcome, processing_payment
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
@@ -32,7 +34,21 @@ def record_of(row: asyncpg.Record, *, claimed_now: bool = False) -> PaymentRecor
         claimed_at=row["created_at"],
         claimed_now=claimed_now,
         undoing=row["undoing"] and Ending.model_validate_json(row["undoing"]),
+        hold=_hold_of(row),
+        capturing=row["capturing"] and CaptureOrder.model_validate_json(row["capturing"]),
         answer=row["answer"] and Payment.model_validate_json(row["answer"]),
+    )
+
+
+def _hold_of(row: asyncpg.Record) -> Executed | None:
+    if row["hold_reference"] is None:
+        return None
+    return Executed(
+        reference=row["hold_reference"],
+        payment_id=row["id"],
+        amount=row["amount_authorized"],
+        currency=row["currency"],
+        expires_at=row["hold_expires_at"],
     )
 
 
@@ -49,6 +65,7 @@ def _payment_of(row: asyncpg.Record, request: RecordedRequest) -> Payment:
             "amount_refundable": row["amount_captured"] - row["amount_refunded"] - row["amount_refunding"],
             "processor": row["processor"],
             "processor_reference": row["processor_reference"],
+            "capture_before": capture_before(row["hold_expires_at"]) if row["status"] == "authorized" else None,
             "failure": row["failure_code"] and Failure(code=row["failure_code"], message=row["failure_message"]),
             "outcome_unknown": unknown or None,
             "conflicted": row["conflicted"],
@@ -117,6 +134,7 @@ def decided(payment: Payment, decision: Decision, now: datetime) -> Payment:
             "amount_refunded": refunded,
             "amount_refundable": captured - refunded,
             "processor_reference": decision.processor_reference,
+            "capture_before": capture_before(decision.hold.expires_at) if decision.hold else None,
             "failure": decision.failure,
             "conflicted": decision.conflicted,
             "outcome_unknown": None,

@@ -9,7 +9,14 @@ from payments.state import PaymentStatus
 def declined(outcome: Declined) -> Ending:
     """The processor refused; a hold that is left is released."""
     failure = Failure(code=outcome.code, message=outcome.message)
-    return Ending(step="release", status=PaymentStatus.DECLINED, failure=failure)
+    status = PaymentStatus.EXPIRED if outcome.lapsed else PaymentStatus.DECLINED
+    return Ending(step="release", status=status, failure=failure)
+
+
+def not_captured_in_time() -> Ending:
+    """The processor would let the hold lapse soon; it is released."""
+    failure = Failure(code="hold_expired", message="The hold was not captured in time and was released.")
+    return Ending(step="release", status=PaymentStatus.EXPIRED, failure=failure, gives_up=True)
 
 
 def hold_conflicted(outcome: Conflicted) -> Ending:
@@ -41,4 +48,4 @@ def not_recordable(reason: str) -> Ending:
 def canceled() -> Ending:
     """Canceled before the charge was sent; the hold is released."""
     failure = Failure(code="canceled", message="The payment was canceled before it was charged.")
-    return Ending(step="release", status=PaymentStatus.CANCELED, failure=failure)
+    return Ending(step="release", status=PaymentStatus.CANCELED, failure=failure, gives_up=True)

@@ -8,8 +8,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from payments.captures import CaptureRequest
 from payments.cards import holds_card_number
 from payments.identifiers import idempotency_key_problem
+from payments.money import Money
 from payments.operations import Executed
 from payments.payment import Failure, Payment, Refund, RefundStatus
 from payments.refunds import RefundRequest
@@ -72,6 +74,18 @@ class Ending(Message):
     status: PaymentStatus
     failure: Failure | None = None
     conflicted: bool = False
+    gives_up: bool = False
+    """Nobody has captured the hold: not honoured when somebody has begun to."""
+
+
+class CaptureOrder(Message):
+    """Which capture of a hold was asked for first. Written into the payment's row before the processor is asked."""
+
+    key: str
+    fingerprint: str
+    amount: int
+    asked_at: datetime
+    """Nobody can have sent it before."""
 
 
 class Held(Message):
@@ -87,6 +101,19 @@ class Held(Message):
     """The run that holds it claimed it: no other run can have sent the charge."""
     ending: Ending | None = None
     """Set when the payment can't go on: an earlier run had begun to undo it, or the hold isn't what was asked for."""
+    capturing: CaptureOrder | None = None
+    """Of a hold that was captured on request: how much of it. Else it is charged in full."""
+
+    @property
+    def charge(self) -> Money:
+        """What is to be captured."""
+        amount = self.request.amount if self.capturing is None else self.capturing.amount
+        return Money(amount=amount, currency=self.request.currency)
+
+    @property
+    def sent_since(self) -> datetime:
+        """When the charge can have been sent at the earliest."""
+        return self.claimed_at if self.capturing is None else self.capturing.asked_at
 
 
 class Decided(Message):
@@ -96,6 +123,8 @@ class Decided(Message):
     payment: Payment | None
     before: bool = False
     """It was decided by an earlier run or try: since then it may have been refunded."""
+    held: Held | None = None
+    """Of an authorized payment: what waits to be captured."""
 
 
 Reservation = Annotated[Held | Decided, Field(discriminator="state")]
@@ -190,3 +219,34 @@ class Standing(Message):
     answer: Payment | None
     pending: tuple[str, ...] = ()
     """Ids of refunds that an earlier run left without an outcome."""
+    held: Held | None = None
+    """Of an authorized payment: what waits to be captured, is being captured, or is being released."""
+
+
+class RequestCapture(CaptureRequest):
+    """The update `capture`."""
+
+    key: Annotated[str, AfterValidator(_usable)]
+
+    def order(self, held: int, now: datetime) -> CaptureOrder:
+        """Of so much that is held; without an amount all of it."""
+        return CaptureOrder(
+            key=self.key,
+            fingerprint=CaptureRequest(amount=self.amount).fingerprint(),
+            amount=held if self.amount is None else self.amount,
+            asked_at=now,
+        )
+
+
+class BeginCapture(Message):
+    """Input of `begin_capture`."""
+
+    payment_id: str
+    order: CaptureOrder
+
+
+class PaymentAnswer(Message):
+    """Output of the updates `capture` and `cancel`: the payment as they leave it, and whose capture it was."""
+
+    payment: Payment
+    capturing: CaptureOrder | None

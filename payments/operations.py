@@ -1,5 +1,6 @@
 """What we ask a processor to do, and what can come of it. Values: only an outage or an unknown outcome raises."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,6 +67,8 @@ class Executed(BaseModel):
     payment_id: str
     amount: int
     currency: str
+    expires_at: datetime | None = None
+    """When the processor lets a hold lapse; None for what lasts, or when it doesn't say."""
 
     def differs_from(self, operation: Operation) -> str | None:
         """What the processor's echo has different from what was sent; None when they agree."""
@@ -85,6 +88,8 @@ class Declined(BaseModel):
     outcome: Literal["declined"] = "declined"
     code: str
     message: str
+    lapsed: bool = False
+    """It was too late: the hold had ended at the processor."""
 
 
 class Conflicted(BaseModel):

@@ -87,6 +87,8 @@ class Payment(BaseModel):
     metadata: dict[str, str]
     processor: str | None = None
     processor_reference: str | None = None
+    capture_before: datetime | None = None
+    """When a hold is released that nobody has captured; None for any other payment."""
     failure: Failure | None = None
     outcome_unknown: UnknownOutcome | None = None
     conflicted: bool = False

@@ -44,13 +44,16 @@ PaymentMethod = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,255}$")]
 """A token that stands for a card or wallet at the processor, never the card's number."""
 
 
-def _automatic(capture: str) -> str:
-    if capture != "automatic":
-        raise ValueError("must be automatic: manual capture is not in this version")
+MANUAL: Final = "manual"
+
+
+def _known(capture: str) -> str:
+    if capture not in {"automatic", MANUAL}:
+        raise ValueError("must be automatic (charge at once) or manual (hold now, charge on request)")
     return capture
 
 
-Capture = Annotated[str, AfterValidator(_automatic)]
+Capture = Annotated[str, AfterValidator(_known)]
 
 
 class RecordedRequest(BaseModel):

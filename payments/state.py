@@ -32,7 +32,23 @@ class PaymentStatus(StrEnum):
 
 TRANSITIONS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.PROCESSING: frozenset(
-        {PaymentStatus.SUCCEEDED, PaymentStatus.DECLINED, PaymentStatus.CANCELED, PaymentStatus.FAILED}
+        {
+            PaymentStatus.AUTHORIZED,
+            PaymentStatus.SUCCEEDED,
+            PaymentStatus.DECLINED,
+            PaymentStatus.CANCELED,
+            PaymentStatus.FAILED,
+            PaymentStatus.EXPIRED,
+        }
+    ),
+    PaymentStatus.AUTHORIZED: frozenset(
+        {
+            PaymentStatus.SUCCEEDED,
+            PaymentStatus.DECLINED,
+            PaymentStatus.CANCELED,
+            PaymentStatus.FAILED,
+            PaymentStatus.EXPIRED,
+        }
     ),
     # The moves back are corrections: a refund that failed at the processor after it had succeeded.
     PaymentStatus.SUCCEEDED: frozenset({PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED}),
@@ -40,6 +56,9 @@ TRANSITIONS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.REFUNDED: frozenset({PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.SUCCEEDED}),
 }
 """Every move that a payment can make today. A status that is not a key here is an end."""
+
+OPEN: Final = frozenset({PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_ACTION, PaymentStatus.AUTHORIZED})
+"""Something is still to be done at the processor before it is known whether the customer pays."""
 
 CHARGED: Final = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
 """The customer paid, whatever was given back since: what can be refunded is `amount_refundable`."""

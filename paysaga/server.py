@@ -7,6 +7,8 @@ import uvicorn
 from temporalio.client import Client
 
 from api.app import create_app
+from api.asking import Asking
+from api.capturing import Holds
 from api.refunding import Refunds
 from api.services import Services
 from api.starting import Payments
@@ -37,9 +39,11 @@ def build_services(client: Client, ledger: PostgresLedger, settings: Settings) -
         if missing:
             raise RuntimeError(f"search attributes not registered: {missing}; run `paysaga migrate`")
 
+    asking = Asking(client, settings.quiet_period)
     return Services(
         payments=Payments(client, ledger, settings.quiet_period),
-        refunds=Refunds(client, ledger, settings.quiet_period),
+        refunds=Refunds(asking, ledger),
+        holds=Holds(asking, ledger),
         ledger=ledger,
         api_key=settings.api_key.get_secret_value(),
         check_database=check_database,

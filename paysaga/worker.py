@@ -12,6 +12,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.options import TRY_TIMEOUT
 from activities.payment import PaymentActivities
 from activities.refunding import RefundActivities
+from activities.standing import StandingActivities
 from activities.undoing import UndoingActivities
 from gateways.port import PaymentGateway
 from ledger.port import Ledger
@@ -39,6 +40,7 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
     steps = PaymentActivities(gateway, ledger)
     undoing = UndoingActivities(gateway, ledger)
     refunds = RefundActivities(gateway, ledger)
+    standing = StandingActivities(ledger)
     return Worker(
         client,
         task_queue=task_queue,
@@ -50,7 +52,8 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
             steps.record,
             undoing.release,
             undoing.undo_charge,
-            refunds.wake,
+            standing.wake,
+            standing.begin_capture,
             refunds.refund,
             refunds.check_refunds,
         ],

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,14 +66,14 @@ async def running(*servers: Server) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def open_servers(data: Path) -> AsyncGenerator[Servers]:
-    """Servers with a migrated database."""
+async def open_servers(data: Path, *, sandbox: Sequence[str] = ()) -> AsyncGenerator[Servers]:
+    """Servers with a migrated database, and a processor with these flags."""
     postgres_port, temporal_port, sandbox_port = free_ports(3)
     servers = Servers(
         data,
         EmbeddedPostgres(data, postgres_port),
         TemporalServer(data, temporal_port),
-        SandboxProcess(data / "sandbox.sqlite", sandbox_port),
+        SandboxProcess(data / "sandbox.sqlite", sandbox_port, flags=sandbox),
     )
     async with running(servers.postgres, servers.temporal, servers.sandbox):
         connection = await asyncpg.connect(servers.postgres.dsn)
@@ -122,6 +122,18 @@ class Stack:
         """A refund of so much, or of all that is left."""
         headers = {"Idempotency-Key": refund} | ({"Prefer": f"wait={wait}"} if wait is not None else {})
         return await self.http.post(f"/v1/payments/{payment}/refunds", json=fields, headers=headers)
+
+    async def capture(self, payment: str, key: str, *, wait: int | None = None, **fields: Any) -> httpx2.Response:
+        """A capture of so much, or of all that is held."""
+        return await self._post(payment, "capture", key, wait, fields)
+
+    async def cancel(self, payment: str, key: str = "cancel", *, wait: int | None = None) -> httpx2.Response:
+        """A cancellation."""
+        return await self._post(payment, "cancel", key, wait, {})
+
+    async def _post(self, payment: str, what: str, key: str, wait: int | None, body: dict[str, Any]) -> httpx2.Response:
+        headers = {"Idempotency-Key": key} | ({"Prefer": f"wait={wait}"} if wait is not None else {})
+        return await self.http.post(f"/v1/payments/{payment}/{what}", json=body, headers=headers)
 
     async def refund_persistently(self, payment: str, refund: str, **more: Any) -> httpx2.Response:
         """Until it has ended: a 503 says nothing, and a 202 that it goes on."""
@@ -193,7 +205,7 @@ class Stack:
             operations = [e["operation"] for e in journal]
             assert operations.count("capture") <= 1
             assert operations.count("authorize") <= 1
-            if row is None or row["status"] == "processing":
+            if row is None or row["status"] in {"processing", "authorized"}:
                 continue
             captured = sum(e["amount"] for e in journal if e["operation"] == "capture")
             refunded = sum(e["amount"] for e in journal if e["operation"] == "refund")
@@ -219,10 +231,10 @@ _POSTED = """
 
 
 @asynccontextmanager
-async def open_stack(data: Path) -> AsyncGenerator[Stack]:
-    """A whole stack of its own."""
+async def open_stack(data: Path, *, sandbox: Sequence[str] = ()) -> AsyncGenerator[Stack]:
+    """A whole stack of its own, with a processor with these flags."""
     async with AsyncExitStack() as exits:
-        servers = await exits.enter_async_context(open_servers(data))
+        servers = await exits.enter_async_context(open_servers(data, sandbox=sandbox))
         worker = WorkerProcess(servers.env(), log=data / "worker.log")
         api = ApiProcess(servers.env(), free_ports(1)[0], log=data / "api.log")
         await exits.enter_async_context(running(worker, api))

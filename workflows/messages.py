@@ -4,6 +4,7 @@ import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
@@ -17,6 +18,8 @@ from temporalio.worker import (
 )
 
 from activities.failures import FailureType, describe
+from payments.identifiers import idempotency_key_problem
+from payments.messages import Start
 
 Decoded = TypeVar("Decoded", bound=BaseModel)
 
@@ -32,6 +35,17 @@ def decode(raw: RawValue, expected: type[Decoded]) -> Decoded:
         return expected.model_validate_json(raw.payload.data)
     except ValidationError as error:
         raise malformed(describe(error, expected.__name__)) from None
+
+
+def accepted(raw_start: RawValue) -> Start:
+    """What a run was started with. Raises `ApplicationError` when it is no payment, and none to be woken."""
+    start = decode(raw_start, Start)
+    problem = idempotency_key_problem(workflow.info().workflow_id)
+    if problem is not None:
+        raise malformed(f"the workflow ID is no idempotency key: {problem}")
+    if start.request is not None and start.fingerprint != start.request.fingerprint():
+        raise malformed("the fingerprint is not that of the request")
+    return start
 
 
 class MessageGuard(Interceptor):

@@ -4,15 +4,26 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar, assert_never
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.failures import FailureType
-    from activities.options import UNTIL_KNOWN
+    from activities.failures import CHARGE_SENT, FailureType
+    from activities.options import AT_ONCE, UNTIL_KNOWN
     from activities.payment import PaymentActivities
     from activities.refunding import RefundActivities
+    from activities.standing import StandingActivities
     from activities.undoing import UndoingActivities
-    from payments.messages import Charged, Decided, Ending, Held, Reserve, Standing, Undo
+    from payments.messages import (
+        BeginCapture,
+        CaptureOrder,
+        Charged,
+        Decided,
+        Ending,
+        Held,
+        Reserve,
+        Standing,
+        Undo,
+    )
     from payments.operations import Conflicted, Declined, Executed
     from payments.payment import Payment
     from workflows import telling
@@ -27,6 +38,10 @@ Activities = TypeVar("Activities")
 class Steps(Shield):
     """Schedules the steps, tells people of each, and keeps cancellations away from them."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.charge_sent = False
+
     async def reserve(self, claim: Reserve) -> Held | Decided:
         """Claim the key and place the hold. Raises `ApplicationError` for a request that is none."""
         money = claim.request.money
@@ -39,14 +54,41 @@ class Steps(Shield):
                 raise
             raise malformed(refusal) from None
 
+    async def pay_at_once(self, claim: Reserve) -> Decided | None:
+        """All of it inside this workflow task. None: it must go on step by step."""
+        money = claim.request.money
+        telling.paying(money)
+        # Until it says otherwise: a worker that died may have sent it.
+        self.charge_sent = True
+        try:
+            return await self.finish(
+                workflow.execute_local_activity_method(
+                    PaymentActivities.pay_at_once,
+                    claim,
+                    activity_id="pay-at-once",
+                    summary=f"hold, capture and post {money}",
+                    **AT_ONCE,
+                )
+            )
+        except FailureError as failure:
+            # An ordinary activity fails with ActivityError, a local one with what it raised.
+            self.charge_sent = not isinstance(failure, ApplicationError) or CHARGE_SENT in failure.details
+            return None
+
+    async def begin_capture(self, payment_id: str, order: CaptureOrder) -> Standing:
+        """Write down how much of the hold is captured, unless somebody was first."""
+        begin = BeginCapture(payment_id=payment_id, order=order)
+        summary = "write down how much of the hold is captured"
+        return await self._run(StandingActivities.begin_capture, begin, "begin-capture", summary)
+
     async def charge(self, held: Held) -> Executed | Declined | Conflicted:
         """Capture what is held."""
-        telling.charging(held.request.money)
-        return await self._run(PaymentActivities.charge, held, "charge", f"capture {held.request.money}")
+        telling.charging(held.charge)
+        return await self._run(PaymentActivities.charge, held, "charge", f"capture {held.charge}")
 
     async def record(self, charged: Charged) -> Payment | str:
         """Write the charge down. A text is why the books refuse it for good."""
-        money = charged.held.request.money
+        money = charged.held.charge
         telling.recording(money)
         try:
             return await self._run(PaymentActivities.record, charged, "record", f"post {money} to the ledger")
@@ -70,10 +112,19 @@ class Steps(Shield):
             case _:
                 assert_never(ending.step)
 
+    async def give_up(self, held: Held, ending: Ending) -> Payment | None:
+        """Release a hold that nobody has captured. None when it is being captured after all."""
+        try:
+            return await self.undo(held, ending)
+        except ActivityError as error:
+            if _refusal(error, FailureType.LEDGER_REFUSED) is None:
+                raise
+            return None
+
     async def wake(self, payment_id: str) -> Standing | None:
         """The payment as the ledger has it."""
         telling.waking()
-        return await self._run(RefundActivities.wake, payment_id, "wake", "read the payment from the ledger")
+        return await self._run(StandingActivities.wake, payment_id, "wake", "read the payment from the ledger")
 
     async def check_refunds(self, payment_id: str) -> Payment | None:
         """The payment, after the processor was asked whether its refunds stand."""

@@ -136,6 +136,15 @@ def status(payment: Payment) -> None:
     )
 
 
+def holding(payment: Payment) -> None:
+    """A hold that waits to be captured."""
+    until = f" until {payment.capture_before:%Y-%m-%d %H:%M} UTC" if payment.capture_before else ""
+    workflow.set_current_details(
+        f"**Held {payment.money}, not charged.** Waits{until} for `POST .../capture`; then the hold is released. "
+        f"The signal `cancel` releases it now.{_reference(payment)}"
+    )
+
+
 def decided(payment: Payment, *, cancel_requested: bool) -> None:
     """Say whether the customer was charged, and why not."""
     why = f" {payment.failure.message} (`{payment.failure.code}`)" if payment.failure else ""

@@ -1,5 +1,6 @@
 """The sandbox's wire format: operations out, outcomes in. Pure."""
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal, assert_never
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
@@ -12,7 +13,8 @@ from payments.operations import Authorize, Capture, Declined, Executed, Operatio
 _KEY_REUSED: Final = "idempotency_key_reused"
 # A hold that somebody else released, at the processor's own console for instance, is released.
 # Likewise one that has lapsed.
-_RELEASED: Final = frozenset({"authorization_voided", "authorization_expired"})
+_LAPSED: Final = "authorization_expired"
+_RELEASED: Final = frozenset({"authorization_voided", _LAPSED})
 WORDS_MAX: Final = 500
 _NO_SUCH_OPERATION: Final = "operation_not_found"
 # Refused unread: our credentials, our rate. Nothing happened, and the same request may go through later.
@@ -28,6 +30,7 @@ class _Answer(BaseModel):
     payment_id: str
     amount: Amount
     currency: Currency
+    expires_at: datetime | None = None
 
 
 def _printable(text: str) -> str:
@@ -70,13 +73,17 @@ def outcome_of(status: int, body: bytes) -> Outcome:
         if status == 200:
             answer = _Answer.model_validate_json(body)
             return Executed(
-                reference=answer.id, payment_id=answer.payment_id, amount=answer.amount, currency=answer.currency
+                reference=answer.id,
+                payment_id=answer.payment_id,
+                amount=answer.amount,
+                currency=answer.currency,
+                expires_at=answer.expires_at,
             )
         if status in {400, 402}:
             error = _Refusal.model_validate_json(body).error
             if error.code == _KEY_REUSED:
                 raise OutcomeUnknown("the processor knows the key from a request with another body")
-            return Declined(code=error.code, message=error.message)
+            return Declined(code=error.code, message=error.message, lapsed=error.code == _LAPSED)
     except ValidationError as error:
         raise OutcomeUnknown(f"the processor answered {status} with a body that can't be read") from error
     if status in _NOT_EXECUTED:

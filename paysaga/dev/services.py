@@ -1,7 +1,7 @@
 """Our own programs as processes: the sandbox processor, the worker, the API."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from paysaga.dev.http import get_status
@@ -24,8 +24,9 @@ class SandboxProcess(Server):
 
     name = "processor"
 
-    def __init__(self, data_file: Path, port: int, *, log: Path | None = None) -> None:
+    def __init__(self, data_file: Path, port: int, *, log: Path | None = None, flags: Sequence[str] = ()) -> None:
         super().__init__()
+        self._flags = list(flags)
         self.port = port
         self.data_file = data_file
         self.log = log or data_file.with_suffix(".log")
@@ -36,7 +37,7 @@ class SandboxProcess(Server):
 
     async def _launch(self) -> Child:
         arguments = ["--host", HOST, "--port", str(self.port), "--data", str(self.data_file)]
-        return await start_program("sandbox", *arguments, log=self.log)
+        return await start_program("sandbox", *arguments, *self._flags, log=self.log)
 
     async def _answers(self) -> bool:
         return await get_status(f"{self.url}/livez") == 200

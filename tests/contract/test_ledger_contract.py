@@ -205,7 +205,7 @@ async def test_success_without_a_charge_is_refused(books: Books) -> None:
 async def test_move_that_is_not_in_the_table_is_refused(books: Books) -> None:
     key = await books.claimed()
     with pytest.raises(LedgerRefused) as error:
-        await books.ledger.decide(declined(key).model_copy(update={"status": PaymentStatus.EXPIRED}))
+        await books.ledger.decide(declined(key).model_copy(update={"status": PaymentStatus.REFUNDED}))
     assert error.value.rule == "state_machine"
     assert (await books.found(key)).answer is None
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -12,11 +12,13 @@ from ledger.connections import open_pool
 from ledger.migrate import migrate
 from ledger.port import Ledger, LedgerUnavailable
 from ledger.postgres import PostgresLedger
+from payments.messages import CaptureOrder
 from paysaga.dev.ports import HOST, free_port
 from paysaga.dev.postgres import EmbeddedPostgres
 from tests.contract.ledger_words import DECLINED, RELEASE, Books, a_claim, a_refund, sale, succeeded
 
 Call = Callable[[Ledger, str], Awaitable[object]]
+CAPTURE = CaptureOrder(key="ship", fingerprint="0" * 64, amount=1, asked_at=datetime.now(UTC))
 
 CALLS: dict[str, Call] = {
     "claim": lambda ledger, key: ledger.claim(a_claim(key)),
@@ -24,6 +26,7 @@ CALLS: dict[str, Call] = {
     "mark_unknown": lambda ledger, key: ledger.mark_unknown(key, "capture", timedelta(seconds=1)),
     "begin_undoing": lambda ledger, key: ledger.begin_undoing(key, RELEASE),
     "decide": lambda ledger, key: ledger.decide(succeeded(key)),
+    "begin_capture": lambda ledger, key: ledger.begin_capture(key, CAPTURE),
     "reserve_refund": lambda ledger, key: ledger.reserve_refund(a_refund(key, "another")),
     "refunds": lambda ledger, key: ledger.refunds(key),
     "find_refund": lambda ledger, key: ledger.find_refund(key, "one"),

@@ -24,11 +24,13 @@ from paysaga.worker import build_worker
 PAID = ("claim", "authorize", "capture", "decide")
 RELEASED = ("begin_undoing", "void", "decide")
 UNDONE = ("begin_undoing", "refund", "decide")
+# A hold that is captured on request.
+CAPTURED = ("begin_capture", "capture", "decide")
 # A refund that was asked for, of a payment that is paid and asleep.
 REFUNDED = ("find", "reserve_refund", "refund", "end_refund")
 # A payment of this path dies only in steps that are activities of their own, not while it is tried at once.
 STEPWISE = "stepwise"
-ALL_POINTS = 2 * len(PAID + PAID + RELEASED + UNDONE + REFUNDED)
+ALL_POINTS = 2 * len(PAID + PAID + RELEASED + UNDONE + CAPTURED + REFUNDED)
 
 # Shorter than a try may take: the payment must die at its point, not time out there.
 WAIT_SECONDS = 6

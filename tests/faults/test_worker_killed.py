@@ -11,7 +11,7 @@ import pytest_asyncio
 from paysaga.dev.ports import free_port
 from paysaga.dev.process import Child
 from paysaga.dev.services import ApiProcess, WorkerProcess, start_program
-from tests.faults.crashing_worker import PAID, REFUNDED, RELEASED, STEPWISE, UNDONE
+from tests.faults.crashing_worker import CAPTURED, PAID, REFUNDED, RELEASED, STEPWISE, UNDONE
 from tests.harness import Stack, new_key, open_servers, running
 
 CLOSED_CURRENCY = "ISK"
@@ -22,6 +22,7 @@ CASES = [
         (STEPWISE, PAID, ("succeeded", ["authorize", "capture"])),
         ("released", RELEASED, ("declined", ["authorize", "void"])),
         ("undone", UNDONE, ("failed", ["authorize", "capture", "refund"])),
+        ("captured", CAPTURED, ("succeeded", ["authorize", "capture"])),
         ("refunded", REFUNDED, ("refunded", ["authorize", "capture", "refund"])),
     )
     for effect in effects
@@ -77,10 +78,16 @@ async def _start(stack: Stack, case: str, key: str) -> None:
     if case.startswith(STEPWISE):
         # Ends the try at once.
         await stack.fault("unavailable", payment_id=key, operation="authorize")
+    if case.startswith("captured"):
+        fields = {"capture": "manual"}
     if case.startswith("undone"):
         fields = {"currency": CLOSED_CURRENCY}
     reply = await stack.pay_persistently(key, wait=1, **fields)
     assert reply.status_code in {201, 202}, reply.text
+    if case.startswith("captured"):
+        while (reply := await stack.capture(key, "ship", wait=1)).status_code in {202, 409, 503}:
+            await asyncio.sleep(1)
+        assert (reply.status_code, reply.json()["status"]) == (200, "succeeded")
     if case.startswith("refunded"):
         await stack.until_decided(key, 100)
         reply = await stack.refund_persistently(key, "return", wait=1)

@@ -37,6 +37,7 @@ async def test_answer_has_every_field_of_the_contract(stack: Stack) -> None:
         "amount_refundable": 4990,
         "capture": "automatic",
         "processor": "sandbox",
+        "capture_before": None,
         "failure": None,
         "outcome_unknown": None,
         "conflicted": False,

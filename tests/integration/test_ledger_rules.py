@@ -73,7 +73,6 @@ PAYMENTS: list[tuple[str, dict[str, Any]]] = [
         | {"unknown_since": "now", "unknown_next_check": "now"},
     ),
     ("undone_never_succeeds", {"status": "succeeded", "answer": ANSWER, "amount_captured": 4990, "undoing": "{}"}),
-    ("undone_never_succeeds", {"status": "authorized", "answer": ANSWER, "undoing": "{}"}),
 ]
 
 

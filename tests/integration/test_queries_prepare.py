@@ -45,7 +45,7 @@ def test_every_change_is_of_one_payment_that_is_undecided_or_locked() -> None:
     """Refunds change a decided payment's row; their statements run after `lock`, in one transaction."""
     changing = {name: sql for name, sql in QUERIES.items() if re.search(r"\bUPDATE payments|\bDELETE\b", sql)}
     assert {name for name, sql in changing.items() if "WHERE id = $1" not in sql} == set()
-    unguarded = {name for name, sql in changing.items() if "WHERE id = $1 AND answer IS NULL" not in sql}
+    unguarded = {name for name, sql in changing.items() if "WHERE id = $1 AND status" not in sql}
     assert unguarded == {"reserve_for_refund", "apply_refund"}
 
 

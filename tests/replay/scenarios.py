@@ -29,6 +29,8 @@ SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "recording_refused": ({"currency": "XPF"}, {}),
     "canceled": ({}, {"fault": "slow", "operation": "authorize", "seconds": 4}),
     "woken": ({}, {}),
+    "captured": ({"capture": "manual"}, {}),
+    "given_up": ({"capture": "manual"}, {}),
     "cancel_refused": ({}, {"fault": "slow", "operation": "capture", "seconds": 4}),
 }
 
@@ -45,6 +47,10 @@ async def record(stack: Stack, name: str) -> str:
         await asyncio.sleep(1)
         await handle.cancel()
     await waiting
+    if name == "captured":
+        assert (await stack.capture(key, "ship-1", amount=3000)).status_code == 200
+    if name == "given_up":
+        assert (await stack.cancel(key)).status_code == 200
     if name == "woken":
         assert (await stack.refund(key, "return-1", amount=1000)).status_code == 201
         # Another run, under the same ID.

@@ -215,7 +215,7 @@ def test_longest_metadata_is_accepted() -> None:
     assert request(metadata={"k" * 40: "v" * 500}).metadata == {"k" * 40: "v" * 500}
 
 
-@pytest.mark.parametrize("capture", ["manual", "Automatic", "", None, True])
+@pytest.mark.parametrize("capture", ["later", "Automatic", "", None, True])
 def test_capture_is_refused_when_it_is_not_offered(capture: Any) -> None:
     with pytest.raises(ValidationError):
         request(capture=capture)

@@ -36,7 +36,7 @@ BAD_STARTS: list[tuple[list[Any], str]] = [
     ([a_start(amount=-1)], "request.amount"),
     ([a_start(surplus=1)], "request.surplus"),
     ([a_start(currency="eur")], "request.currency"),
-    ([a_start(capture="manual")], "request.capture"),
+    ([a_start(capture="later")], "request.capture"),
     ([{"request": a_request(amount=5000), "fingerprint": FINGERPRINT}], "fingerprint"),
     ([{"request": a_request(), "fingerprint": "0" * 64}], "fingerprint"),
 ]

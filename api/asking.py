@@ -1,0 +1,112 @@
+"""Sends an update to a payment's workflow, waking it if it sleeps."""
+
+import asyncio
+import hashlib
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Final, TypeVar
+
+import structlog
+from pydantic import BaseModel
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.failures import FailureType
+from api.calling import Deadline, retrieve, within
+from api.looking import Looking
+from api.opening import start_input, start_options, wake_options
+from api.problems import temporal_unavailable
+from ledger.port import PaymentRecord
+from payments.messages import Start
+
+# A run that ends takes milliseconds to do so; the next one takes the request.
+_NEXT_RUN_SECONDS: Final = 0.05
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class _Again(Enum):
+    """The run that was asked has ended without an answer."""
+
+    AGAIN = auto()
+
+
+class Asking:
+    """Update-with-Start: joins the run that is open, or starts one under the same ID."""
+
+    def __init__(self, client: Client, quiet_period: timedelta) -> None:
+        self._client = client
+        self._looking = Looking(client)
+        self._quiet_period = quiet_period
+
+    async def ask(
+        self, record: PaymentRecord, update: str, request: BaseModel, key: str, answer: type[Answer], deadline: Deadline
+    ) -> Answer | None:
+        """The answer, or None when the time is over. `key` names the request: repeated, it gets the first answer.
+
+        Raises `ProblemError` when Temporal is down.
+        """
+        while True:
+            word = await within(deadline, self._looking, self._once(record, update, request, key, answer))
+            if not isinstance(word, _Again):
+                return word
+            if not deadline.seconds_left:
+                return None
+            await asyncio.sleep(_NEXT_RUN_SECONDS)
+
+    async def _once(
+        self, record: PaymentRecord, update: str, request: BaseModel, key: str, answer: type[Answer]
+    ) -> Answer | _Again | None:
+        if record.answer is None:
+            reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE
+            start, options = start_input(record.request, reuse, self._quiet_period), start_options(record.request)
+        else:
+            start, options = Start(quiet_seconds=int(self._quiet_period.total_seconds())), wake_options(record.request)
+        operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
+            "PaymentWorkflow",
+            start,
+            id=record.payment.id,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            **options,
+        )
+        try:
+            return await self._client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
+                update,
+                request,
+                id=hashlib.sha256(key.encode()).hexdigest(),
+                start_workflow_operation=operation,
+                result_type=answer,
+            )
+        except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError, RPCError, RuntimeError) as error:
+            return _no_answer(error)
+        finally:
+            await retrieve(operation)
+
+
+def _no_answer(error: Exception) -> _Again | None:
+    """What it means that Temporal gave no answer. Raises `ProblemError` when Temporal is down."""
+    match error:
+        case WorkflowUpdateRPCTimeoutOrCancelledError():
+            return None
+        case WorkflowUpdateFailedError(cause=ApplicationError(type=FailureType.MALFORMED)):
+            raise error  # a bug of ours: no retry will help
+        # It ended before it answered: asleep, terminated or reset.
+        case WorkflowAlreadyStartedError() | WorkflowUpdateFailedError():
+            return _Again.AGAIN
+        case RPCError() if "closing workflow" in str(error):
+            return _Again.AGAIN
+        case RPCError(status=RPCStatusCode.INVALID_ARGUMENT):
+            raise error
+        case _:
+            _log.warning("temporal_unavailable", error=str(error))
+            raise temporal_unavailable() from error
