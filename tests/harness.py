@@ -66,13 +66,15 @@ async def running(*servers: Server) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def open_servers(data: Path, *, sandbox: Sequence[str] = ()) -> AsyncGenerator[Servers]:
-    """Servers with a migrated database, and a processor with these flags."""
+async def open_servers(
+    data: Path, *, sandbox: Sequence[str] = (), temporal: Sequence[str] = ()
+) -> AsyncGenerator[Servers]:
+    """Servers with a migrated database; processor and Temporal with these flags."""
     postgres_port, temporal_port, sandbox_port = free_ports(3)
     servers = Servers(
         data,
         EmbeddedPostgres(data, postgres_port),
-        TemporalServer(data, temporal_port),
+        TemporalServer(data, temporal_port, extra_arguments=temporal),
         SandboxProcess(data / "sandbox.sqlite", sandbox_port, flags=sandbox),
     )
     async with running(servers.postgres, servers.temporal, servers.sandbox):
@@ -231,10 +233,10 @@ _POSTED = """
 
 
 @asynccontextmanager
-async def open_stack(data: Path, *, sandbox: Sequence[str] = ()) -> AsyncGenerator[Stack]:
-    """A whole stack of its own, with a processor with these flags."""
+async def open_stack(data: Path, *, sandbox: Sequence[str] = (), temporal: Sequence[str] = ()) -> AsyncGenerator[Stack]:
+    """A whole stack of its own; processor and Temporal with these flags."""
     async with AsyncExitStack() as exits:
-        servers = await exits.enter_async_context(open_servers(data, sandbox=sandbox))
+        servers = await exits.enter_async_context(open_servers(data, sandbox=sandbox, temporal=temporal))
         worker = WorkerProcess(servers.env(), log=data / "worker.log")
         api = ApiProcess(servers.env(), free_ports(1)[0], log=data / "api.log")
         await exits.enter_async_context(running(worker, api))

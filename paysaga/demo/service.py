@@ -1,6 +1,7 @@
 """The running service as the demo sees it: its API from outside, the processor as witness, the books, its worker."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,7 +15,8 @@ import asyncpg
 from payments.currencies import EXPONENTS
 from paysaga.dev.data_dir import DataDir
 from paysaga.dev.leftovers import ProcessRecord, stop_leftovers
-from paysaga.dev.temporal import NAMESPACE
+from paysaga.dev.process import clean_environment
+from paysaga.dev.temporal import NAMESPACE, binary
 
 # Quoted: only the type stubs know that these classes are generic.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -87,6 +89,13 @@ class Service:
         async with self.http.post(url, json=body, headers=headers) as reply:
             return await _read(reply, begun)
 
+    async def refund(self, key: str, refund_id: str, **body: Any) -> Reply:
+        headers = self._authorization | {"Idempotency-Key": refund_id, "Prefer": f"wait={WAIT_SECONDS}"}
+        url = f"{self.addresses['PAYSAGA_API_URL']}/v1/payments/{key}/refunds"
+        begun = time.monotonic()
+        async with self.http.post(url, json=body, headers=headers) as reply:
+            return await _read(reply, begun)
+
     async def get(self, key: str) -> Reply:
         url = f"{self.addresses['PAYSAGA_API_URL']}/v1/payments/{key}"
         begun = time.monotonic()
@@ -96,6 +105,24 @@ class Service:
     @property
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.addresses['PAYSAGA_API_KEY']}"}
+
+    # What support does.
+
+    async def signal(self, payment_id: str, name: str, value: dict[str, Any]) -> None:
+        """With the `temporal` program, as people do it who don't use the Web UI."""
+        command = ("workflow", "signal", "--workflow-id", payment_id, "--name", name, "--input", json.dumps(value))
+        process = await asyncio.create_subprocess_exec(
+            str(binary()),
+            *command,
+            "--address",
+            self.addresses["TEMPORAL_ADDRESS"],
+            env=clean_environment(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        if process.returncode != 0:
+            raise NotAsTold(f"a signal that is taken; but: {output.decode(errors='replace').strip()}")
 
     # What the processor did, and how it is told to misbehave.
 

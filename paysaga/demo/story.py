@@ -1,6 +1,7 @@
 """The story that the demo tells: each step does something to a payment, shows what happened and checks it."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -172,6 +173,27 @@ async def a_refused_recording(demo: Demo) -> None:
     await demo.expect_journal(key, "authorize", "capture", "refund", means="charged, then given back")
 
 
+async def a_refund_by_signal(demo: Demo) -> None:
+    key = demo.payment_ids[0]
+    service, terminal = demo.service, demo.terminal
+    refund: dict[str, Any] = {"refund_id": f"demo-{demo.run}-return", "amount": 990}
+    terminal.does(f"temporal workflow signal --workflow-id {key} --name request_refund --input '{json.dumps(refund)}'")
+    for _ in range(2):
+        await service.signal(key, "request_refund", refund)
+    terminal.note("Sent twice, as support would by pressing the Web UI's button twice.")
+    payment = await service.get(key)
+    while payment.status == "succeeded":
+        await asyncio.sleep(POLL_SECONDS)
+        payment = await service.get(key)
+    terminal.saw(payment.described())
+    terminal.check("partially_refunded", ok=payment.status == "partially_refunded", got=payment.status)
+    await demo.expect_journal(key, "authorize", "capture", "refund", means="refunded once")
+    terminal.does(f"POST /v1/payments/{key}/refunds  EUR 49.90, of which EUR 9.90 is gone")
+    reply = await service.refund(key, f"demo-{demo.run}-too-much", amount=4990)
+    demo.expect(reply, 409, "refund_exceeds_refundable")
+    await demo.expect_journal(key, "authorize", "capture", "refund", means="nothing more was refunded")
+
+
 async def the_books(demo: Demo) -> None:
     demo.terminal.does("compare each payment's charges and refunds, by operation key and amount")
     books = await read_books(demo.service, demo.payment_ids)
@@ -209,5 +231,6 @@ STORY: Final[dict[str, Step]] = {
     "A reply that is lost after the money moved": a_lost_reply,
     "A worker killed in mid-charge": a_killed_worker,
     "A recording that can't succeed, and the refund it causes": a_refused_recording,
+    "A refund by signal, sent twice": a_refund_by_signal,
     "The processor's journal against the ledger": the_books,
 }
