@@ -3,30 +3,32 @@
 import asyncio
 from collections import Counter
 
-import httpx2
-
-from tests.harness import API_KEY, Stack, a_request, new_key, running
+from tests.harness import Stack, new_key, running
 
 
 async def test_fifty_concurrent_duplicates_over_two_api_processes_charge_once(stack: Stack) -> None:
     key = new_key()
     second = stack.another_api("second-api")
-    headers = {"Authorization": f"Bearer {API_KEY}", "Idempotency-Key": key}
-    async with running(second), httpx2.AsyncClient(base_url=second.url, headers=headers, timeout=70) as other:
+    async with running(second):
+        other = Stack(stack.servers, stack.worker, second)
+        # Persistently: a machine that is busy with other tests may say 503, which says nothing of the payment.
         replies = await asyncio.gather(
-            *(stack.pay(key, wait=30) for _ in range(25)),
-            *(other.post("/v1/payments", json=a_request(), headers={"Prefer": "wait=30"}) for _ in range(25)),
+            *(stack.pay_persistently(key, wait=30) for _ in range(25)),
+            *(other.pay_persistently(key, wait=30) for _ in range(25)),
         )
+        await other.close()
     assert Counter(reply.status_code for reply in replies) == {201: 50}
     assert len({reply.content for reply in replies}) == 1
-    assert Counter(reply.headers.get("Idempotent-Replayed") for reply in replies) == {"true": 49, None: 1}
+    assert sum("Idempotent-Replayed" not in reply.headers for reply in replies) <= 1
     assert await stack.journal_operations(key) == ["authorize", "capture"]
     await stack.assert_books_agree(key)
 
 
 async def test_fifty_concurrent_requests_of_two_amounts_charge_one_of_them(stack: Stack) -> None:
     key = new_key()
-    replies = await asyncio.gather(*(stack.pay(key, wait=30, amount=1000 + number % 2) for number in range(50)))
+    replies = await asyncio.gather(
+        *(stack.pay_persistently(key, wait=30, amount=1000 + number % 2) for number in range(50))
+    )
     paid = [reply for reply in replies if reply.status_code == 201]
     refused = [reply for reply in replies if reply.status_code == 422]
     assert len(paid) == len(refused) == 25
@@ -40,7 +42,7 @@ async def test_fifty_concurrent_requests_of_two_amounts_charge_one_of_them(stack
 
 async def test_fifty_concurrent_payments_are_each_charged_once(stack: Stack) -> None:
     keys = [new_key() for _ in range(50)]
-    replies = await asyncio.gather(*(stack.pay(key, wait=60) for key in keys))
+    replies = await asyncio.gather(*(stack.pay_persistently(key, wait=60) for key in keys))
     assert Counter(reply.status_code for reply in replies) == {201: 50}
     await stack.assert_books_agree(*keys)
     async with stack.database() as db:
