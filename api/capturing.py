@@ -52,12 +52,13 @@ class Holds:
         sent = RequestCapture(key=key, amount=request.amount)
         name = f"capture\n{key}\n{request.fingerprint()}"
         answer = await self._asking.ask(record, "capture", sent, name, PaymentAnswer, Deadline(wait_seconds))
-        if answer is None:
-            return Going(await self._now(record))
-        if answer.capturing is None:
-            raise _not_capturable(answer.payment)
-        _refuse_another(answer.capturing, key, request)
-        return Done(answer.payment, replayed=False)
+        word = answer or await self._now(record)
+        if word.payment.status in OPEN:
+            return Going(word.payment)
+        if word.capturing is None:
+            raise _not_capturable(word.payment)
+        _refuse_another(word.capturing, key, request)
+        return Done(word.payment, replayed=False)
 
     async def cancel(self, record: PaymentRecord, key: str, wait_seconds: float) -> Done | Going:
         """Release what is held. Raises `ProblemError` when it was charged, or is being charged, or has ended."""
@@ -67,17 +68,19 @@ class Holds:
             raise _not_cancelable(record.payment)
         name = f"cancel\n{key}"
         answer = await self._asking.ask(record, "cancel", CancelRequest(), name, PaymentAnswer, Deadline(wait_seconds))
-        if answer is None:
-            return Going(await self._now(record))
-        if answer.payment.status is not PaymentStatus.CANCELED:
-            raise _not_cancelable(answer.payment)
-        return Done(answer.payment, replayed=False)
+        word = answer or await self._now(record)
+        if word.payment.status in OPEN:
+            return Going(word.payment)
+        if word.payment.status is not PaymentStatus.CANCELED:
+            raise _not_cancelable(word.payment)
+        return Done(word.payment, replayed=False)
 
-    async def _now(self, record: PaymentRecord) -> Payment:
+    async def _now(self, record: PaymentRecord) -> PaymentRecord:
+        """What the ledger says when the workflow has not answered in time."""
         now = await read(self._ledger.find(record.payment.id))
         if now is None:
             raise temporal_unavailable()
-        return now.payment
+        return now
 
 
 def _refuse_uncapturable(record: PaymentRecord, request: CaptureRequest) -> None:

@@ -1,5 +1,8 @@
 """A hold that waits: for its capture, for somebody who gives it up, or for its end."""
 
+from datetime import timedelta
+from typing import Final
+
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -8,6 +11,10 @@ with workflow.unsafe.imports_passed_through():
     from payments.messages import CaptureOrder, Ending, Held, RequestCapture
     from workflows.messages import malformed
     from workflows.shielding import Shield
+
+
+# No card network lets a hold last that long, and Temporal's server can't wait for centuries.
+LONGEST: Final = timedelta(days=365)
 
 
 class Holding:
@@ -29,7 +36,7 @@ class Holding:
     async def asked(self, held: Held, steps: Shield) -> CaptureOrder | Ending | None:
         """What is to become of it; None when the history has grown long, and another run should wait on."""
         until = capture_before(held.hold.expires_at)
-        left = None if until is None else max((until - workflow.now()).total_seconds(), 0)
+        left = None if until is None else min(max(until - workflow.now(), timedelta(0)), LONGEST)
         try:
             await steps.finish(
                 workflow.wait_condition(

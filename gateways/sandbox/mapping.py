@@ -3,7 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, assert_never
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from gateways.port import NotExecuted, OutcomeUnknown
 from payments.money import Amount, Currency
@@ -21,7 +29,20 @@ _NO_SUCH_OPERATION: Final = "operation_not_found"
 _NOT_EXECUTED: Final = frozenset({401, 403, 429})
 
 
+# Within these every calculation with a time is possible.
+_FIRST_YEAR: Final = 2000
+_LAST_YEAR: Final = 2200
+
 _Id = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
+
+
+def _hint(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
+    """When a hold lapses, if that makes sense. Nonsense is no reason to leave a hold's outcome unknown for ever."""
+    try:
+        at: datetime | None = read(value)
+    except ValidationError:
+        return None
+    return at if at is not None and _FIRST_YEAR <= at.year <= _LAST_YEAR else None
 
 
 class _Answer(BaseModel):
@@ -30,7 +51,7 @@ class _Answer(BaseModel):
     payment_id: str
     amount: Amount
     currency: Currency
-    expires_at: datetime | None = None
+    expires_at: Annotated[AwareDatetime | None, WrapValidator(_hint)] = None
 
 
 def _printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """What the sandbox's answers mean. What can't be read is never a decline: that would cost a customer's money."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateways.port import NotExecuted, OutcomeUnknown
-from gateways.sandbox.mapping import outcome_of, recorded_outcome, request_for
+from gateways.sandbox.mapping import action_required, outcome_of, recorded_outcome, request_for
 from payments.money import Money
 from payments.operations import Authorize, Capture, Declined, Executed, Operation, Refund, Void
 
@@ -137,6 +138,45 @@ def test_nothing_but_a_readable_word_is_executed_or_declined(status: int, conten
 
 def test_record_of_an_execution_is_executed() -> None:
     assert recorded_outcome(200, body(DONE)) == EXECUTED
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    ["", "soon", 0, -1, 10**20, True, [], "2026-11-23T10:00:00", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z", None],
+)
+def test_hold_whose_end_makes_no_sense_is_a_hold_all_the_same(nonsense: Any) -> None:
+    for read in (outcome_of, recorded_outcome):
+        outcome = read(200, body(DONE | {"expires_at": nonsense}))
+        assert isinstance(outcome, Executed)
+        assert outcome.expires_at is None
+
+
+def test_end_of_a_hold_is_read_with_its_time_zone() -> None:
+    outcome = outcome_of(200, body(DONE | {"expires_at": "2026-11-30T10:00:00Z"}))
+    assert isinstance(outcome, Executed)
+    assert outcome.expires_at == datetime(2026, 11, 30, 10, tzinfo=UTC)
+
+
+def test_capture_of_a_hold_that_has_lapsed_is_declined_and_says_so() -> None:
+    error = {"error": {"code": "authorization_expired", "message": "Too late."}}
+    assert outcome_of(400, body(error)) == Declined(code="authorization_expired", message="Too late.", lapsed=True)
+
+
+def test_refund_that_failed_later_is_declined_by_its_record_and_never_by_a_reply() -> None:
+    failed = body(DONE | {"status": "failed"} | ERROR)
+    assert recorded_outcome(200, failed) == DECLINED
+    with pytest.raises(OutcomeUnknown):
+        outcome_of(200, failed)
+
+
+def test_authorization_that_waits_for_its_customer_is_neither_done_nor_declined() -> None:
+    waiting = body(DONE | {"status": "requires_action"})
+    assert recorded_outcome(200, waiting) is None
+    assert (action_required(200, waiting), action_required(400, waiting), action_required(200, body(DONE))) == (
+        "cap_1",
+        None,
+        None,
+    )
 
 
 def test_record_of_a_decline_is_declined() -> None:
