@@ -56,6 +56,9 @@ class Holds:
         if word.payment.status in OPEN:
             return Going(word.payment)
         if word.capturing is None:
+            # A run that only found it captured doesn't know by whom; the row does.
+            word = await self._now(record)
+        if word.capturing is None:
             raise _not_capturable(word.payment)
         _refuse_another(word.capturing, key, request)
         return Done(word.payment, replayed=False)

@@ -55,7 +55,7 @@ class Refunds:
             refund_id=refund_id, amount=request.amount, reason=request.reason, nonce=secrets.token_hex(8)
         )
         # With the body in it: Temporal answers a repeated ID with the first answer, whatever comes along.
-        name = f"{refund_id}\n{request.fingerprint()}"
+        name = f"refund\n{refund_id}\n{request.fingerprint()}"
         deadline = Deadline(wait_seconds)
         answer = await self._asking.ask(record, "request_refund", sent, name, RefundAnswer, deadline)
         if answer is not None:

@@ -51,7 +51,7 @@ class NoAnswer(Enum):
     NOT_YET = auto()
     """The payment is running and the time to wait is over, or it can't tell us."""
     OTHER_REQUEST = auto()
-    """The running payment was started with another request."""
+    """The running payment was started with another request, as far as it knows."""
     CLOSED = auto()
     """The workflow is closed, or closed while we waited."""
 
@@ -186,8 +186,9 @@ def _no_answer(error: Exception) -> NoAnswer:
             return NoAnswer.NOT_YET
         case WorkflowUpdateFailedError(cause=ApplicationError(type=names.OTHER_REQUEST)):
             return NoAnswer.OTHER_REQUEST
+        # It was woken, or started by hand: whose request it is, the ledger or its first event tells.
         case WorkflowUpdateFailedError(cause=ApplicationError(type=names.ASK_THE_LEDGER)):
-            return NoAnswer.NOT_YET
+            return NoAnswer.OTHER_REQUEST
         # Closed before we came, or before it answered: terminated, reset, or failed.
         case WorkflowAlreadyStartedError() | WorkflowUpdateFailedError():
             return NoAnswer.CLOSED

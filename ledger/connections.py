@@ -18,6 +18,16 @@ STATEMENT_TIMEOUT_SECONDS: Final = 5.0
 # Below the three seconds in which the API must say that the database is down.
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 
+# A process that stands still with a payment's row locked (a paused machine, a cable) must not lock it for ever; and one
+# that waits for such a row gives up before its caller does.
+_SERVER_SETTINGS: Final = {
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "4s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
 # What PostgreSQL answers when a rule of ours is broken: retrying can't help. Everything else may pass.
 _REFUSALS: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
 _OUTAGES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -39,6 +49,7 @@ async def open_pool(dsn: str, connections: int) -> Pool:
         max_size=connections,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
+        server_settings=_SERVER_SETTINGS,
         # asyncpg would send four statements to clean up after each use; ours leave nothing behind.
         reset=_leave_as_it_is,
     )

@@ -91,7 +91,9 @@ INSERT INTO refunds (payment_id, id, fingerprint, amount, currency, reason, requ
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 -- name: reserve_for_refund
-UPDATE payments SET amount_refunding = amount_refunding + $2, updated_at = now() WHERE id = $1
+UPDATE payments
+SET amount_refunding = amount_refunding + $2, updated_at = greatest(updated_at, clock_timestamp())
+WHERE id = $1
 
 -- name: mark_refund_unknown
 -- Guarded, as `mark_unknown` is.
@@ -113,7 +115,8 @@ SET amount_refunding = amount_refunding - $2,
     status = CASE amount_refunded + $3 WHEN 0 THEN 'succeeded' WHEN amount_captured THEN 'refunded'
              ELSE 'partially_refunded' END,
     order_freed = order_freed OR amount_refunded + $3 = amount_captured,
-    updated_at = now()
+    -- Not now(), which is when this transaction began to wait for the row.
+    updated_at = greatest(updated_at, clock_timestamp())
 WHERE id = $1
 
 -- name: post

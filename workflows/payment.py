@@ -1,8 +1,9 @@
 """The story of a payment: reserve, charge, record; undo what was done when it can't be finished."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -29,6 +30,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.requests import Requests
 
 
+# Temporal's server can't wait for centuries, which somebody who starts a payment by hand may ask for.
+LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600
+
+
 @workflow.defn
 class PaymentWorkflow(Requests):
     """One payment. Its workflow ID is the client's idempotency key; it is the only writer of the payment."""
@@ -51,7 +56,7 @@ class PaymentWorkflow(Requests):
         if self._held is not None:
             self._payment = await self._await_capture(self._held, start.quiet_seconds)
             self._tell_who_waits()
-        await self._stay_open(timedelta(seconds=start.quiet_seconds))
+        await self._stay_open(timedelta(seconds=min(start.quiet_seconds, LONGEST_SECONDS)))
         return await self._close()
 
     async def _pay(self, start: Start, request: RecordedRequest) -> Payment | None:
@@ -133,6 +138,7 @@ class PaymentWorkflow(Requests):
         self._answer, self._held = standing.answer, standing.held
         for refund_id in standing.pending:
             self._refunds.resume(self._refund(resumed(refund_id)))
+        self._refunds.resume(self._check_refunds(standing.payment))
         return standing.payment
 
     def _tell_who_waits(self) -> None:
@@ -152,24 +158,31 @@ class PaymentWorkflow(Requests):
             return
         telling.open_for_refunds(self._payment, self._refunds.refusals)
         enough = workflow.info().is_continue_as_new_suggested
-        try:
-            await self._steps.finish(
-                workflow.wait_condition(
-                    lambda: self._steps.cancel_requested or enough(),
-                    timeout=quiet,
-                    timeout_summary="open for refunds until then",
+        # Each refund begins the period anew: it may still fail at the processor.
+        self._quiet_since = workflow.now()
+        while (left := self._quiet_since + quiet - workflow.now()) > timedelta(0):
+            with contextlib.suppress(TimeoutError):
+                await self._steps.finish(
+                    workflow.wait_condition(
+                        lambda: self._steps.cancel_requested or enough(),
+                        timeout=left,
+                        timeout_summary="open for refunds until then",
+                    )
                 )
-            )
-        except TimeoutError:
-            # The processor's word that a refund failed after all may have been lost on its way to us.
-            if self._payment.amount_refunded:
-                self._take_in(await self._steps.check_refunds(self._payment.id))
+                break
+        await self._check_refunds(self._payment)
+
+    async def _check_refunds(self, payment: Payment) -> None:
+        """The processor's word that a refund failed after all may have been lost on its way to us."""
+        if payment.amount_refunded:
+            self._take_in(await self._steps.check_refunds(payment.id))
 
     async def _close(self) -> Payment | None:
-        self._closing = True
         await self._steps.finish(
             workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._refunds.resuming)
         )
+        # Not before: while one refund's outcome is unknown, others must not be turned away.
+        self._closing = True
         if self._steps.cancel_requested and self._payment and self._payment.status is PaymentStatus.CANCELED:
             raise asyncio.CancelledError("canceled before the charge")
         if self._payment is not None and self._payment.status in CHARGED:

@@ -6,7 +6,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from payments.messages import Pay, PayAnswer, PaymentAnswer, RefundAnswer, RefundOrder, RequestCapture
-    from payments.payment import Payment
+    from payments.payment import Payment, RefundStatus
     from payments.state import PaymentStatus
     from workflows import names, telling
     from workflows.holding import Holding
@@ -25,6 +25,7 @@ class Requests:
         self._nonce = ""
         self._decided = False
         self._closing = False
+        self._quiet_since = workflow.now()
         self._steps = Steps()
         self._hold = Holding()
         self._refunds = Refunding()
@@ -105,7 +106,8 @@ class Requests:
         return PaymentAnswer(payment=await self._known(), capturing=self._hold.begun)
 
     def _refuse_while_closing(self) -> None:
-        if self._closing:
+        # A stream of requests must not keep a run open whose history has grown long.
+        if self._closing or workflow.info().is_continue_as_new_suggested():
             raise ApplicationError("the payment is going to sleep", type=names.CLOSING, non_retryable=True)
 
     @workflow.signal(name="request_refund")
@@ -125,6 +127,8 @@ class Requests:
     async def _refund(self, order: RefundOrder) -> RefundAnswer:
         """One refund, by whatever way it was asked for, once the payment is decided."""
         refunded, nonce = await self._refunds.refund(order, await self._known())
+        if refunded.refund.status is RefundStatus.SUCCEEDED:
+            self._quiet_since = workflow.now()
         self._take_in(refunded.payment)
         return RefundAnswer(refund=refunded.refund, fingerprint=refunded.fingerprint, nonce=nonce)
 

@@ -268,3 +268,8 @@ async def test_decision_clears_the_unknown_outcome_for_ever(books: Books) -> Non
     record = await books.found(key)
     assert record.payment == answer == record.answer
     assert (record.payment.outcome_unknown, record.undoing) == (None, None)
+
+
+async def test_a_process_that_stands_still_can_not_keep_a_payments_row_locked(books: Books) -> None:
+    assert await books.pool.fetchval("SHOW idle_in_transaction_session_timeout") == "10s"
+    assert await books.pool.fetchval("SHOW lock_timeout") == "4s"

@@ -168,6 +168,53 @@ async def test_refund_that_failed_after_all_is_found_before_it_sleeps(shop: Stac
     await shop.assert_books_agree(key)
 
 
+async def test_refund_made_late_in_the_quiet_period_is_watched_for_a_whole_one(shop: Stack) -> None:
+    key = new_key()
+    await shop.pay(key)
+    await asyncio.sleep(QUIET * 0.6)
+    await shop.fault("refund_fails_later", payment_id=key, operation="refund", seconds=QUIET * 0.8)
+    await shop.refund(key, "r")
+    await closed_status(shop, key)
+    assert (await shop.get(key))["status"] == "succeeded"
+    await shop.assert_books_agree(key)
+
+
+async def test_refund_that_failed_after_all_is_found_when_somebody_ends_the_waiting_or_wakes_it(stack: Stack) -> None:
+    key = new_key()
+    await stack.pay(key)
+    await stack.fault("refund_fails_later", payment_id=key, operation="refund", seconds=1)
+    assert (await stack.refund(key, "r")).json()["status"] == "succeeded"
+    await stack.until_journal_has(key, "refund_failed")
+    assert (await stack.get(key))["status"] == "refunded"
+    await stack.refund(key, "wake", amount=1)
+    async with asyncio.timeout(20):
+        while (await stack.get(key))["amount_refunded"] > 1:
+            await asyncio.sleep(0.1)
+    await closed_status(stack, key)
+    await stack.assert_books_agree(key)
+
+
+async def test_a_refund_whose_outcome_is_unknown_turns_no_other_away(stack: Stack) -> None:
+    """The run of a payment without a quiet period wants to end, and can't yet."""
+    key = new_key()
+    await stack.pay(key)
+    await stack.fault("unavailable", payment_id=key, operation="refund", times=3)
+    assert (await stack.refund(key, "stuck", amount=1, wait=1)).status_code == 202
+    assert (await stack.refund(key, "other", amount=2, wait=2)).status_code in {201, 202}
+    for refund, amount in (("stuck", 1), ("other", 2)):
+        assert (await stack.refund_persistently(key, refund, amount=amount)).json()["status"] == "succeeded"
+    await stack.assert_books_agree(key)
+
+
+async def test_run_knows_the_last_of_refunds_that_were_made_at_once(shop: Stack) -> None:
+    keys = [new_key() for _ in range(4)]
+    for key in keys:
+        await shop.pay(key)
+        await asyncio.gather(*(shop.refund(key, f"r{n}", amount=100) for n in range(8)))
+        seen = await (await handle_of(shop, key)).query("payment")
+        assert seen["amount_refunded"] == (await shop.get(key))["amount_refunded"] == 800
+
+
 async def test_five_hundred_refunds_of_one_payment_and_two_thousand_duplicates(shop: Stack) -> None:
     key = new_key()
     await shop.pay(key, amount=50_000)
