@@ -7,9 +7,15 @@ from ledger.postings import Account, Movement
 from payments.identifiers import OperationKind, operation_key
 from payments.messages import Charged, Ending, Held
 from payments.money import Money
-from payments.operations import Capture, Executed
+from payments.operations import Authorize, Capture, Executed
 from payments.payment import Payment
+from payments.request import RecordedRequest
 from payments.state import PaymentStatus
+
+
+def authorize_of(payment_id: str, request: RecordedRequest) -> Authorize:
+    """The operation that places the hold."""
+    return Authorize(payment_id=payment_id, money=request.money, payment_method=request.payment_method)
 
 
 def capture_of(held: Held) -> Capture:

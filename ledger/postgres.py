@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from ledger.actions import PostgresActions
 from ledger.connections import Connection
 from ledger.port import Claim, Decision, LedgerRefused, PaymentRecord
 from ledger.postings import Movement, Posting, posting_for
@@ -19,7 +20,7 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-class PostgresLedger(PostgresRefunds):
+class PostgresLedger(PostgresRefunds, PostgresActions):
     """Implements `ledger.port.Ledger` over a pool of connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:
