@@ -122,7 +122,7 @@ class Settling:
         work = self._under_way.get(key)
         if work is None:
             work = asyncio.ensure_future(
-                self._gateway.submit(operation) if fresh else self._look_up_or_submit(operation, sent_since)
+                self._submit(operation, sent_since) if fresh else self._look_up_or_submit(operation, sent_since)
             )
             self._under_way[key] = work
             work.add_done_callback(lambda done: self._end(key, done))
@@ -137,7 +137,11 @@ class Settling:
         found = await self._gateway.find(operation)
         if found is not None:
             return found
-        # The same key absorbs an execution that comes late, but only as long as the processor remembers keys.
+        return await self._submit(operation, sent_since)
+
+    async def _submit(self, operation: Operation, sent_since: datetime | None) -> Outcome:
+        # The same key absorbs an execution that comes late, but only as long as the processor remembers keys. Looked at
+        # for what is fresh, too: a machine that stood still for a day goes on here, and others went on without it.
         window = self._gateway.key_window - KEY_WINDOW_MARGIN
         if sent_since is not None and datetime.now(UTC) - sent_since > window:
             raise OutcomeUnknown(

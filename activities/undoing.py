@@ -8,10 +8,9 @@ from activities.deciding import authorize_of, capture_of, decide_ending, movemen
 from activities.failures import UndoRefused, temporal_failures
 from activities.settling import Settling
 from gateways.port import PaymentGateway
-from ledger.port import Ledger
+from ledger.port import CAPTURED_IS_NOT_CANCELED, Ledger
 from ledger.postings import Account
 from payments.endings import charged_after_all
-from payments.identifiers import OperationKind
 from payments.messages import Ending, Held, Undo
 from payments.money import Money
 from payments.operations import Declined, Executed, Refund, Void
@@ -34,7 +33,7 @@ class UndoingActivities:
     async def release(self, undo: Undo) -> Payment:
         """Void the hold and decide the payment. If an earlier run has charged it after all, refund the charge."""
         # A hold that is being captured is not given up: that is final, and then the capture decides.
-        async with temporal_failures(ledger_refusal_is_final=True):
+        async with temporal_failures(final_rule=CAPTURED_IS_NOT_CANCELED):
             decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
         if decided is not None:
             return decided
@@ -77,7 +76,8 @@ class UndoingActivities:
 
     async def _give_back(self, held: Held, ending: Ending, charge: Executed) -> Payment:
         money = Money(amount=charge.amount, currency=charge.currency)
-        refund = await self._undone(Refund(payment_id=held.payment_id, money=money, capture=charge.reference))
+        refund = Refund(payment_id=held.payment_id, money=money, capture=charge.reference)
+        refunded = await self._undone(refund)
         return await decide_ending(
             self._ledger,
             held.payment_id,
@@ -85,8 +85,8 @@ class UndoingActivities:
             held=held,
             reference=charge.reference,
             movements=(
-                movement(OperationKind.CAPTURE, held, charge, Account.SUSPENSE),
-                movement(OperationKind.REFUND, held, refund, Account.SUSPENSE),
+                movement(capture_of(held), charge, Account.SUSPENSE),
+                movement(refund, refunded, Account.SUSPENSE),
             ),
         )
 

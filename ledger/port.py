@@ -1,7 +1,7 @@
 """The port to the books. Every method may be called twice with the same arguments: the second call is a no-op."""
 
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,6 +27,10 @@ class LedgerRefused(LedgerError):
     def __init__(self, rule: str, reason: str) -> None:
         super().__init__(f"{reason} ({rule})")
         self.rule = rule
+
+
+# The rule that keeps a hold from being given up once somebody has begun to capture it.
+CAPTURED_IS_NOT_CANCELED: Final = "captured_is_not_canceled"
 
 
 class Claim(BaseModel):

@@ -5,7 +5,7 @@ from typing import Final
 
 from ledger.actions import PostgresActions
 from ledger.connections import Connection
-from ledger.port import Claim, Decision, LedgerRefused, PaymentRecord
+from ledger.port import CAPTURED_IS_NOT_CANCELED, Claim, Decision, LedgerRefused, PaymentRecord
 from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
 from ledger.refunds import PostgresRefunds
@@ -81,7 +81,7 @@ class PostgresLedger(PostgresRefunds, PostgresActions):
                 return None
             record = record_of(present(await connection.fetchrow(QUERIES["find"], payment_id), payment_id))
             if record.payment.status in OPEN:
-                raise LedgerRefused("captured_is_not_canceled", "the hold is being captured")
+                raise LedgerRefused(CAPTURED_IS_NOT_CANCELED, "the hold is being captured")
             return _as_decided(record, ending.status)
 
         return await self._run(work)

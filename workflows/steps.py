@@ -8,7 +8,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import CHARGE_SENT, FailureType
-    from activities.options import AT_ONCE, UNTIL_KNOWN
+    from activities.options import AT_ONCE, LOOKING_THROUGH, UNTIL_KNOWN
     from activities.payment import PaymentActivities
     from activities.refunding import RefundActivities
     from activities.standing import StandingActivities
@@ -160,7 +160,15 @@ class Steps(Shield):
     async def check_refunds(self, payment_id: str) -> Payment | None:
         """The payment, after the processor was asked whether its refunds stand."""
         summary = "ask the processor whether its refunds stand"
-        return await self._run(RefundActivities.check_refunds, payment_id, "check-refunds", summary)
+        return await self.finish(
+            workflow.execute_activity_method(
+                RefundActivities.check_refunds,
+                payment_id,
+                activity_id="check-refunds",
+                summary=summary,
+                **LOOKING_THROUGH,
+            )
+        )
 
     async def _run(
         self,
