@@ -1,7 +1,5 @@
 """The story of a payment: reserve, charge, record; undo what was done when it can't be finished."""
 
-import asyncio
-import contextlib
 from datetime import timedelta
 from typing import Final, assert_never
 
@@ -25,31 +23,26 @@ with workflow.unsafe.imports_passed_through():
     from payments.operations import Conflicted, Declined, Executed
     from payments.payment import Payment, processing_payment
     from payments.request import RecordedRequest
-    from payments.state import CHARGED, NOT_CHARGED, PaymentStatus
+    from payments.state import PaymentStatus
     from workflows import names, telling
     from workflows.holding import long_history
     from workflows.messages import accepted
     from workflows.refunding import resumed
-    from workflows.requests import Requests
+    from workflows.staying import Staying
 
 
 # Temporal's server can't wait for centuries, which somebody who starts a payment by hand may ask for.
 LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600
 
-# How long it is watched whether a customer confirms after all whose payment has ended without them. Later the
-# processor's webhook tells.
-LATE_CONFIRMATION: Final = timedelta(hours=1)
-
 
 @workflow.defn
-class PaymentWorkflow(Requests):
+class PaymentWorkflow(Staying):
     """One payment. Its workflow ID is the client's idempotency key; it is the only writer of the payment."""
 
     def __init__(self) -> None:
         super().__init__()
         self._start = Start()
         self._held: Held | None = None
-        self._was_waiting = False
 
     @workflow.run
     async def run(self, raw_start: RawValue) -> Payment | None:
@@ -108,7 +101,7 @@ class PaymentWorkflow(Requests):
     def _wait_for_customer(self, payment: Payment) -> None:
         self._payment = payment
         if not self._waiting:
-            self._waiting = self._was_waiting = True
+            self._waiting = self._waited = True
             telling.status(payment)
         telling.confirming(payment)
 
@@ -184,62 +177,6 @@ class PaymentWorkflow(Requests):
                 telling.holding(self._payment)
             else:
                 telling.decided(self._payment, cancel_requested=self._steps.cancel_requested)
-
-    async def _stay_open(self, quiet: timedelta) -> None:
-        """A charged payment takes refund requests until the quiet period is over, somebody cancels the waiting, or its
-        history grows long. One that ended without its customer is watched for a while: they may still confirm."""
-        payment = self._payment
-        if payment is None or not (period := self._open_for(payment, quiet)):
-            return
-        if payment.status in CHARGED:
-            telling.open_for_refunds(payment, self._refunds.refusals)
-        enough = workflow.info().is_continue_as_new_suggested
-        # Each refund begins the period anew: it may still fail at the processor.
-        self._quiet_since = workflow.now()
-        while not self._steps.cancel_requested and not enough():
-            left = self._quiet_since + period - workflow.now()
-            if left <= timedelta(0):
-                break
-            with contextlib.suppress(TimeoutError):
-                await self._steps.finish(
-                    workflow.wait_condition(
-                        lambda: self._steps.cancel_requested or enough() or self._hold.check_asked,
-                        timeout=left,
-                        timeout_summary="open until then",
-                    )
-                )
-            if self._hold.check_asked:
-                await self._check(payment)
-        await self._check(payment)
-
-    def _open_for(self, payment: Payment, quiet: timedelta) -> timedelta:
-        if payment.status in CHARGED:
-            return quiet
-        return min(quiet, LATE_CONFIRMATION) if self._was_waiting else timedelta(0)
-
-    async def _check(self, payment: Payment) -> None:
-        """What the processor has told us may have been lost on its way, and what somebody says it told is not believed:
-        it is asked."""
-        self._hold.check_asked = False
-        if payment.status in NOT_CHARGED:
-            if await self._steps.release_late_hold(payment.id):
-                telling.released_late(payment)
-        elif self._payment is not None and self._payment.amount_refunded:
-            self._take_in(await self._steps.check_refunds(payment.id))
-
-    async def _close(self) -> Payment | None:
-        await self._steps.finish(
-            workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._refunds.resuming)
-        )
-        while self._hold.check_asked and self._payment is not None:
-            await self._check(self._payment)
-        # Not before: while one refund's outcome is unknown, others must not be turned away.
-        self._closing = True
-        if self._steps.cancel_requested and self._payment and self._payment.status is PaymentStatus.CANCELED:
-            raise asyncio.CancelledError("canceled before the charge")
-        if self._payment is not None and self._payment.status in CHARGED:
-            telling.asleep(self._payment, self._refunds.refusals, late=self._steps.cancel_requested)
-        return self._payment
 
     def _accept(self, raw_start: RawValue) -> Start:
         start = self._start = accepted(raw_start)

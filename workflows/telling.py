@@ -147,6 +147,14 @@ def confirming(payment: Payment) -> None:
     )
 
 
+def watching(payment: Payment) -> None:
+    """A payment that ended without its customer."""
+    workflow.set_current_details(
+        f"{_outcome(payment)} For a while it is watched whether the customer confirms after all; what their bank then "
+        f"holds for us is released.{_reference(payment)}"
+    )
+
+
 def released_late(payment: Payment) -> None:
     """A hold that appeared when the payment had ended."""
     workflow.set_current_details(
