@@ -89,12 +89,12 @@ class Requests:
         """Raises `ApplicationError` while this run ends."""
         self._refuse_while_closing()
 
-    @workflow.signal(name="cancel")
+    @workflow.signal(name="cancel", description="Release the hold, if nothing was charged yet. Needs no data.")
     async def cancel_by_signal(self, raw_request: RawValue) -> None:
         """The same for who wants no answer; whatever comes along is ignored."""
         self._hold.cancel_asked = True
 
-    @workflow.signal
+    @workflow.signal(description="Ask the processor now whether it has news. Needs no data.")
     async def check(self, raw_request: RawValue) -> None:
         """Somebody says that the processor has news: it is asked. Whatever comes along is ignored."""
         self._hold.check_asked = True
@@ -118,7 +118,10 @@ class Requests:
         if self._closing or workflow.info().is_continue_as_new_suggested():
             raise ApplicationError("the payment is going to sleep", type=names.CLOSING, non_retryable=True)
 
-    @workflow.signal(name="request_refund")
+    @workflow.signal(
+        name="request_refund",
+        description='Give money back: {"refund_id": "...", "amount": 1000} in minor units; without amount, all of it.',
+    )
     async def request_refund_by_signal(self, raw_request: RawValue) -> None:
         """The same for people and programs that want no answer. Whatever is wrong with it shows as a refused refund."""
         try:
