@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ledger.connections import Connection
+from ledger.inbox import PostgresInbox
 from ledger.port import Claim, Decision, LedgerRefused, PaymentRecord
 from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
@@ -19,8 +20,8 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-class PostgresLedger(PostgresRefunds):
-    """Implements `ledger.port.Ledger` over a pool of connections."""
+class PostgresLedger(PostgresRefunds, PostgresInbox):
+    """Implements `ledger.port.Ledger` and `ledger.port.Inbox` over a pool of connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:
         """See `Ledger.claim`."""
