@@ -22,9 +22,11 @@ SIGNAL: Final = "check"
 # An event is delivered as soon as it is stored. This is for those of an API that stopped before it could, or failed to.
 POLL_SECONDS: Final = 5.0
 LEASE: Final = timedelta(seconds=POLL_SECONDS)
-FIRST_PAUSE_SECONDS: Final = 0.5
+# After something that meets every payment: no reason to try again with the next event that comes.
+PAUSE_SECONDS: Final = 1.0
 BATCH: Final = 100
-AT_ONCE: Final = 8
+# Few: clients need the connections to PostgreSQL more.
+AT_ONCE: Final = 4
 # The SDK's client retries by itself for longer.
 TEMPORAL_SECONDS: Final = 3.0
 # A run takes ten thousand signals, for instance. No other payment must wait for such a one.
@@ -42,6 +44,7 @@ class Delivering:
         self._inbox = inbox
         self._quiet_period = quiet_period
         self._stored = asyncio.Event()
+        self._waiting = False
 
     def soon(self) -> None:
         """An event was stored just now."""
@@ -58,23 +61,20 @@ class Delivering:
             await asyncio.gather(loop, return_exceptions=True)
 
     async def _run(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
         while True:
             self._stored.clear()
             try:
                 while await self._deliver_some():
                     pass
-            except Exception as error:
-                # Whatever it is, the events stay where they are. An outage is one line, however long it lasts.
-                if pause == FIRST_PAUSE_SECONDS:
-                    _warn("webhooks_wait", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, POLL_SECONDS)
-            else:
-                pause = FIRST_PAUSE_SECONDS
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._stored.wait()
+            except Exception as error:
+                # Whatever it is, the events stay where they are. An outage is one line, however long it lasts.
+                if not self._waiting:
+                    _warn("webhooks_wait", error)
+                self._waiting = True
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _deliver_some(self) -> bool:
         """Whether there may be more. Raises the outage that none of the payments told at once has got through."""
@@ -86,6 +86,7 @@ class Delivering:
             errors = [end for end in ends if isinstance(end, Exception)]
             if len(errors) == len(some) and all(map(_is_outage, errors)):
                 raise errors[0]
+            self._waiting = False
             for error in errors:
                 _warn("webhook_waits", error)
         return len(events) == BATCH
@@ -96,10 +97,8 @@ class Delivering:
         told: list[WebhookEvent] = []
         if record is not None and (told := [event for event in events if _matters(event, record.payment)]):
             await self._signal(record, told)
-        for delivery, ended in (
-            (Delivery.DELIVERED, told),
-            (Delivery.IGNORED, [event for event in events if event not in told]),
-        ):
+        rest = [event for event in events if event not in told]
+        for delivery, ended in ((Delivery.DELIVERED, told), (Delivery.IGNORED, rest)):
             if ended:
                 ids = [event.id for event in ended]
                 await read(self._inbox.end_delivery(ended[0].processor, ids, delivery))
