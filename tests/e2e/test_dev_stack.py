@@ -63,7 +63,7 @@ def test_what_happens_later_at_the_processor_is_told_to_the_api(dev: Dev) -> Non
         waiting = processor.post("/v1/authorizations", json=request, headers={"Idempotency-Key": "later"}).json()
         assert waiting["next_action"]["url"] == f"{url}/actions/{waiting['id']}"
         processor.post(f"/actions/{waiting['id']}", json={"result": "confirm"})
-        dev.until(lambda: [event["delivered_at"] for event in processor.get("/events").json()["data"]] != [None])
+        dev.until(lambda: any(event["delivered_at"] for event in processor.get("/events").json()["data"]))
     unsigned = httpx2.post(f"{dev.env['PAYSAGA_API_URL']}/v1/webhooks/sandbox", json={})
     assert unsigned.json()["code"] == "webhook_refused"
 
