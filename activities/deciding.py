@@ -1,15 +1,18 @@
 """What the steps share when they write a payment's end into the books."""
 
-from typing import Literal
-
 from ledger.port import Decision, Ledger
 from ledger.postings import Account, Movement
-from payments.identifiers import OperationKind, operation_key
 from payments.messages import Charged, Ending, Held
 from payments.money import Money
-from payments.operations import Capture, Executed
+from payments.operations import Authorize, Capture, Executed, Refund, key_of
 from payments.payment import Payment
+from payments.request import RecordedRequest
 from payments.state import PaymentStatus
+
+
+def authorize_of(payment_id: str, request: RecordedRequest) -> Authorize:
+    """The operation that places the hold."""
+    return Authorize(payment_id=payment_id, money=request.money, payment_method=request.payment_method)
 
 
 def capture_of(held: Held) -> Capture:
@@ -17,13 +20,11 @@ def capture_of(held: Held) -> Capture:
     return Capture(payment_id=held.payment_id, money=held.charge, authorization=held.hold.reference)
 
 
-def movement(
-    kind: Literal[OperationKind.CAPTURE, OperationKind.REFUND], held: Held, done: Executed, account: Account
-) -> Movement:
+def movement(operation: Capture | Refund, done: Executed, account: Account) -> Movement:
     """Money that the processor says it has moved, for the books."""
     return Movement(
-        operation=kind,
-        operation_key=operation_key(kind, held.payment_id),
+        operation=operation.kind,
+        operation_key=key_of(operation),
         processor_reference=done.reference,
         money=Money(amount=done.amount, currency=done.currency),
         account=account,
@@ -38,7 +39,7 @@ def succeeded(charged: Charged) -> Decision:
         status=PaymentStatus.SUCCEEDED,
         amount_authorized=held.hold.amount,
         processor_reference=charge.reference,
-        movements=(movement(OperationKind.CAPTURE, held, charge, Account.SALES),),
+        movements=(movement(capture_of(held), charge, Account.SALES),),
     )
 
 

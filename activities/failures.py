@@ -61,9 +61,12 @@ class FailureType(StrEnum):
 
 
 @asynccontextmanager
-async def temporal_failures(*details: str, ledger_refusal_is_final: bool = False) -> AsyncGenerator[None]:
+async def temporal_failures(
+    *details: str, ledger_refusal_is_final: bool = False, final_rule: str | None = None
+) -> AsyncGenerator[None]:
     """Raise what the ports raise as `ApplicationError`s with these details, and without their causes: those would carry
-    what processors and databases said, word by word, into Temporal's history."""
+    what processors and databases said, word by word, into Temporal's history. What the ledger refuses is final always,
+    or for one rule."""
     try:
         yield
     # Retry, with the processor's own wish for when.
@@ -88,6 +91,5 @@ async def temporal_failures(*details: str, ledger_refusal_is_final: bool = False
         raise ApplicationError(str(error), *details, type=FailureType.RECORD_DIFFERS) from None
     # Retry or not: the caller knows what depends on it.
     except LedgerRefused as error:
-        raise ApplicationError(
-            str(error), *details, type=FailureType.LEDGER_REFUSED, non_retryable=ledger_refusal_is_final
-        ) from None
+        final = ledger_refusal_is_final or error.rule == final_rule
+        raise ApplicationError(str(error), *details, type=FailureType.LEDGER_REFUSED, non_retryable=final) from None

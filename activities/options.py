@@ -25,6 +25,12 @@ class ActivityOptions(TypedDict):
     retry_policy: RetryPolicy
 
 
+class LongActivityOptions(ActivityOptions):
+    """The same for what says now and then that it is alive."""
+
+    heartbeat_timeout: timedelta
+
+
 AT_ONCE: Final = ActivityOptions(start_to_close_timeout=TRY_TIMEOUT, retry_policy=RetryPolicy(maximum_attempts=1))
 """The one try inside the workflow task, which spares Temporal two thirds of the work. Nobody can see, pause or retry
 it, and a worker that dies takes its result along; so it is only for steps that may run twice, and never repeated."""
@@ -35,6 +41,14 @@ UNTIL_KNOWN: Final = ActivityOptions(
 )
 """Every step that moves money or writes it down: tried for ever, since giving up would leave it unknown. There is no
 schedule-to-close timeout, because time alone decides nothing. What can't succeed says so itself (non-retryable)."""
+
+
+LOOKING_THROUGH: Final = LongActivityOptions(
+    start_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=TRY_TIMEOUT,
+    retry_policy=UNTIL_KNOWN["retry_policy"],
+)
+"""A look at everything of a payment that may be long, a portion at a time. It goes on where the last try stopped."""
 
 
 def next_retry_delay(attempt: int) -> timedelta:

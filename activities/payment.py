@@ -5,16 +5,17 @@ from typing import assert_never
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.deciding import authorized, capture_of, decide_ending, succeeded
+from activities.deciding import authorize_of, authorized, capture_of, decide_ending, succeeded
 from activities.failures import CHARGE_SENT, check_request, temporal_failures
 from activities.settling import Settling
 from gateways.port import PaymentGateway
 from ledger.port import Claim, Ledger, PaymentRecord
 from payments.endings import charge_conflicted, declined, hold_conflicted
-from payments.messages import Charged, Decided, Ending, Held, Reservation, Reserve
-from payments.operations import Authorize, Conflicted, Declined, Executed, Settled
+from payments.messages import AtOnce, Charged, Decided, Ending, Held, Reservation, Reserve, Waiting
+from payments.operations import Conflicted, Declined, Executed, RequiresAction, Settled
 from payments.payment import Payment
 from payments.request import MANUAL
+from payments.state import PaymentStatus
 
 
 class PaymentActivities:
@@ -27,7 +28,7 @@ class PaymentActivities:
         self._settling = Settling(gateway, ledger)
 
     @activity.defn
-    async def pay_at_once(self, step: Reserve) -> Decided | None:
+    async def pay_at_once(self, step: Reserve) -> AtOnce | None:
         """Reserve, charge and record in one go, as nearly every payment can be. None, or a failure, when anything is
         not as usual: then it goes on step by step from what the ledger and the processor know.
 
@@ -39,7 +40,8 @@ class PaymentActivities:
         if step.again or not record.claimed_now:
             return None
         async with temporal_failures():
-            hold = await self._settling.settle(_authorize(step), fresh=True, sent_since=record.claimed_at)
+            operation = authorize_of(step.payment_id, step.request)
+            hold = await self._settling.settle_hold(operation, fresh=True, sent_since=record.claimed_at)
             match hold:
                 case Executed():
                     held = _held(step, record, hold)
@@ -47,6 +49,8 @@ class PaymentActivities:
                     return await (self._authorized(held) if manual else self._charge_at_once(held))
                 case Declined():
                     return await self._end(step.payment_id, declined(hold))
+                case RequiresAction():
+                    return await self._waiting(step.payment_id, hold)
                 case Conflicted():
                     return await self._leave_to_be_undone(step.payment_id, hold_conflicted(hold))
                 case _:
@@ -54,22 +58,29 @@ class PaymentActivities:
 
     @activity.defn
     async def reserve(self, step: Reserve) -> Reservation:
-        """Claim the key for ever, then place the hold. Nothing is held for a key that can't be claimed."""
+        """Claim the key for ever, then place the hold. Nothing is held for a key that can't be claimed.
+
+        A payment whose customer must confirm first comes here again, to see whether they have.
+        """
         record = await self._claimed(step)
         if isinstance(record, Decided):
             return record
-        operation = _authorize(step)
+        operation = authorize_of(step.payment_id, step.request)
         async with temporal_failures():
-            outcome = await self._settling.settle(
+            outcome = await self._settling.settle_hold(
                 operation, fresh=record.claimed_now and not step.again, sent_since=record.claimed_at
             )
             match outcome:
                 case Executed():
+                    if record.payment.status is PaymentStatus.REQUIRES_ACTION:
+                        record = await self._ledger.end_action(step.payment_id)
                     held = _held(step, record, outcome, record.undoing)
                     waits = step.request.capture == MANUAL and held.ending is None
                     return await self._authorized(held) if waits else held
                 case Declined():
                     return await self._end(step.payment_id, declined(outcome))
+                case RequiresAction():
+                    return await self._waiting(step.payment_id, outcome)
                 case Conflicted():
                     ending = hold_conflicted(outcome)
                     hold = await self._settling.executed(operation)
@@ -103,6 +114,12 @@ class PaymentActivities:
                     return await self._leave_to_be_undone(held.payment_id, charge_conflicted(charge))
                 case _:
                     assert_never(charge)
+
+    async def _waiting(self, payment_id: str, action: RequiresAction) -> Waiting | Decided:
+        record = await self._ledger.require_action(payment_id, action)
+        if record.answer is not None:
+            return Decided(payment=record.answer, before=True)
+        return Waiting(payment=record.payment, action=action, ending=record.undoing)
 
     async def _authorized(self, held: Held) -> Decided:
         return Decided(payment=await self._ledger.decide(authorized(held)), held=held)
@@ -139,10 +156,6 @@ class PaymentActivities:
         return Decided(payment=decided) if decided else None
 
 
-def _authorize(step: Reserve) -> Authorize:
-    return Authorize(payment_id=step.payment_id, money=step.request.money, payment_method=step.request.payment_method)
-
-
 def _held(step: Reserve, record: PaymentRecord, hold: Executed, ending: Ending | None = None) -> Held:
     return Held(
         payment_id=step.payment_id,
@@ -151,4 +164,5 @@ def _held(step: Reserve, record: PaymentRecord, hold: Executed, ending: Ending |
         hold=hold,
         ours=record.first_run == step.first_run == activity.info().workflow_run_id and not step.again,
         ending=ending,
+        confirmed_at=record.action_ended_at,
     )

@@ -5,19 +5,19 @@ from typing import Final
 
 from temporalio import activity
 
+from activities.deciding import movement
 from activities.failures import temporal_failures
 from activities.settling import Settling
 from gateways.port import PaymentGateway
 from ledger.port import Ledger, RefundRecord
-from ledger.postings import Account, Movement
-from payments.identifiers import OperationKind
+from ledger.postings import Account
 from payments.messages import Refunded, RefundOrder
-from payments.operations import Declined, Executed, Refund, key_of
+from payments.operations import Declined, Executed, Refund
 from payments.payment import Failure, Payment, RefundStatus
+from payments.payment import Refund as RefundRow
 
 _LATE: Final = "The processor had confirmed this refund, and it failed after all. The amount can be refunded again."
 
-# A payment of hundreds of refunds must be looked through within one try.
 _LOOK_UPS_AT_ONCE: Final = 20
 
 
@@ -48,19 +48,22 @@ class RefundActivities:
             record = await self._ledger.find(payment_id)
             if record is None:
                 return None
-            payment = record.payment
             refunds = await self._ledger.refunds(payment_id)
-            confirmed = [refund for refund in refunds if refund.status is RefundStatus.SUCCEEDED]
-            for start in range(0, len(confirmed), _LOOK_UPS_AT_ONCE):
-                some = confirmed[start : start + _LOOK_UPS_AT_ONCE]
-                operations = [_operation(record.payment, refund.id, refund.amount) for refund in some]
-                words = await asyncio.gather(*(self._gateway.find(operation) for operation in operations))
-                for refund, word in zip(some, words, strict=True):
-                    # Nothing found says nothing: processors forget what is old.
-                    if isinstance(word, Declined):
-                        failure = Failure(code=word.code, message=f"{_LATE} {word.message}".strip())
-                        payment = (await self._ledger.reverse_refund(payment_id, refund.id, failure)).payment
-            return payment
+            for start in range(_looked_through(), len(refunds), _LOOK_UPS_AT_ONCE):
+                some = refunds[start : start + _LOOK_UPS_AT_ONCE]
+                await asyncio.gather(*(self._check(record.payment, refund) for refund in some))
+                activity.heartbeat(start + _LOOK_UPS_AT_ONCE)
+            record = await self._ledger.find(payment_id)
+            return None if record is None else record.payment
+
+    async def _check(self, payment: Payment, refund: RefundRow) -> None:
+        if refund.status is not RefundStatus.SUCCEEDED:
+            return
+        word = await self._gateway.find(_operation(payment, refund.id, refund.amount))
+        # Nothing found says nothing: processors forget what is old.
+        if isinstance(word, Declined):
+            failure = Failure(code=word.code, message=f"{_LATE} {word.message}".strip())
+            await self._ledger.reverse_refund(payment.id, refund.id, failure)
 
     async def _finish(self, record: RefundRecord) -> RefundRecord:
         refund = record.refund
@@ -71,22 +74,18 @@ class RefundActivities:
         )
         match outcome:
             case Executed():
-                end = _movement(operation, outcome)
+                end = movement(operation, outcome, Account.REFUNDS)
             case Declined():
                 end = Failure(code=outcome.code, message=outcome.message)
         return await self._ledger.end_refund(refund.payment_id, refund.id, end)
 
 
+def _looked_through() -> int:
+    """How many of the refunds an earlier try has seen: each stays in its place for ever."""
+    details = activity.info().heartbeat_details
+    return int(details[0]) if details else 0
+
+
 def _operation(payment: Payment, refund_id: str, amount: int) -> Refund:
     money = payment.money.model_copy(update={"amount": amount})
     return Refund(payment_id=payment.id, money=money, capture=str(payment.processor_reference), refund_id=refund_id)
-
-
-def _movement(operation: Refund, done: Executed) -> Movement:
-    return Movement(
-        operation=OperationKind.REFUND,
-        operation_key=key_of(operation),
-        processor_reference=done.reference,
-        money=operation.money,
-        account=Account.REFUNDS,
-    )

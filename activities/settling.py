@@ -10,7 +10,18 @@ from temporalio import activity
 from activities.options import AT_ONCE_SECONDS, next_retry_delay
 from gateways.port import OutcomeUnknown, PaymentGateway
 from ledger.port import Ledger, LedgerError
-from payments.operations import Conflicted, Declined, Executed, Operation, Refund, Settled, key_of
+from payments.operations import (
+    Authorize,
+    Conflicted,
+    Declined,
+    Executed,
+    Operation,
+    Outcome,
+    Refund,
+    RequiresAction,
+    Settled,
+    key_of,
+)
 
 # Clocks differ, and a request may travel for a while: nothing is sent again in the last hour of the processor's window.
 KEY_WINDOW_MARGIN: Final = timedelta(hours=1)
@@ -32,9 +43,14 @@ class Settling:
     def __init__(self, gateway: PaymentGateway, ledger: Ledger) -> None:
         self._gateway = gateway
         self._ledger = ledger
-        self._under_way: dict[str, asyncio.Task[Executed | Declined]] = {}
+        self._under_way: dict[str, asyncio.Task[Outcome]] = {}
 
     async def settle(self, operation: Operation, *, fresh: bool, sent_since: datetime | None) -> Settled:
+        """As `settle_hold`, for what no customer is asked to confirm."""
+        settled = await self._settle(operation, fresh=fresh, sent_since=sent_since)
+        return _without_action(operation, settled)
+
+    async def settle_hold(self, operation: Authorize, *, fresh: bool, sent_since: datetime) -> Settled | RequiresAction:
         """The operation's outcome by the processor's word.
 
         `fresh`: nobody can have sent it before. `sent_since`: when it can have been sent at the earliest, which bounds
@@ -42,6 +58,11 @@ class Settling:
         Raises `NotExecuted`, `TakesLonger` (a local activity only) or `OutcomeUnknown`, the latter after showing it in
         the payment's row.
         """
+        return await self._settle(operation, fresh=fresh, sent_since=sent_since)
+
+    async def _settle(
+        self, operation: Operation, *, fresh: bool, sent_since: datetime | None
+    ) -> Settled | RequiresAction:
         local = activity.info().is_local
         work = self._join_or_begin(operation, fresh=fresh, sent_since=sent_since)
         # Waiting, not awaiting: who waits may be timed out or canceled, and the request must not be cut by that.
@@ -62,7 +83,7 @@ class Settling:
             case Executed():
                 difference = outcome.differs_from(operation)
                 return outcome if difference is None else Conflicted(detail=difference)
-            case Declined():
+            case Declined() | RequiresAction():
                 return outcome
 
     async def settle_by_record(
@@ -90,33 +111,37 @@ class Settling:
                 return found
             case Declined():
                 return None
-            case None:
+            case RequiresAction() | None:
                 raise OutcomeUnknown(f"the processor has no record of the {operation.kind} that it confirmed")
 
     def _join_or_begin(
         self, operation: Operation, *, fresh: bool, sent_since: datetime | None
-    ) -> asyncio.Task[Executed | Declined]:
+    ) -> asyncio.Task[Outcome]:
         """One request at a time for each key: a second one would only be told that the first is still executing."""
         key = key_of(operation)
         work = self._under_way.get(key)
         if work is None:
             work = asyncio.ensure_future(
-                self._gateway.submit(operation) if fresh else self._look_up_or_submit(operation, sent_since)
+                self._submit(operation, sent_since) if fresh else self._look_up_or_submit(operation, sent_since)
             )
             self._under_way[key] = work
             work.add_done_callback(lambda done: self._end(key, done))
         return work
 
-    def _end(self, key: str, work: asyncio.Task[Executed | Declined]) -> None:
+    def _end(self, key: str, work: asyncio.Task[Outcome]) -> None:
         del self._under_way[key]
         if not work.cancelled():
             work.exception()  # retrieved, should nobody wait any more
 
-    async def _look_up_or_submit(self, operation: Operation, sent_since: datetime | None) -> Executed | Declined:
+    async def _look_up_or_submit(self, operation: Operation, sent_since: datetime | None) -> Outcome:
         found = await self._gateway.find(operation)
         if found is not None:
             return found
-        # The same key absorbs an execution that comes late, but only as long as the processor remembers keys.
+        return await self._submit(operation, sent_since)
+
+    async def _submit(self, operation: Operation, sent_since: datetime | None) -> Outcome:
+        # The same key absorbs an execution that comes late, but only as long as the processor remembers keys. Looked at
+        # for what is fresh, too: a machine that stood still for a day goes on here, and others went on without it.
         window = self._gateway.key_window - KEY_WINDOW_MARGIN
         if sent_since is not None and datetime.now(UTC) - sent_since > window:
             raise OutcomeUnknown(
@@ -134,3 +159,9 @@ class Settling:
                 await self._ledger.mark_unknown(operation.payment_id, operation.kind, delay)
         except LedgerError as error:
             _log.warning("could not show the unknown outcome of a payment: %s", error)
+
+
+def _without_action(operation: Operation, settled: Settled | RequiresAction) -> Settled:
+    if isinstance(settled, RequiresAction):
+        raise OutcomeUnknown(f"the processor wants the customer to confirm a {operation.kind}, which nobody can")
+    return settled

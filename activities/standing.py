@@ -2,17 +2,21 @@
 
 from temporalio import activity
 
+from activities.deciding import authorize_of
 from activities.failures import temporal_failures
+from gateways.port import PaymentGateway
 from ledger.port import Ledger, PaymentRecord
 from payments.messages import BeginCapture, Held, Standing
+from payments.operations import Executed
 from payments.payment import Refund, RefundStatus
 from payments.state import PaymentStatus
 
 
 class StandingActivities:
-    """Nothing here asks the processor."""
+    """Nothing here moves money."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, gateway: PaymentGateway, ledger: Ledger) -> None:
+        self._gateway = gateway
         self._ledger = ledger
 
     @activity.defn
@@ -28,6 +32,16 @@ class StandingActivities:
         """Write down how much is captured, unless somebody was first; then how the payment stands."""
         async with temporal_failures():
             return _standing(await self._ledger.begin_capture(begin.payment_id, begin.order))
+
+    @activity.defn
+    async def hold_has_ended(self, payment_id: str) -> bool:
+        """Whether the processor has ended the payment's hold: by its own clock, or somebody's hand at its console."""
+        async with temporal_failures():
+            record = await self._ledger.find(payment_id)
+            if record is None:
+                return False
+            hold = await self._gateway.find(authorize_of(payment_id, record.request))
+            return isinstance(hold, Executed) and hold.hold == "ended"
 
 
 def _standing(record: PaymentRecord, refunds: tuple[Refund, ...] = ()) -> Standing:

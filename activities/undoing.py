@@ -1,19 +1,24 @@
 """The undoing of a payment that can't be finished: release the hold, or give the charge back."""
 
+from typing import Final
+
 from temporalio import activity
 
-from activities.deciding import capture_of, decide_ending, movement
+from activities.deciding import authorize_of, capture_of, decide_ending, movement
 from activities.failures import UndoRefused, temporal_failures
 from activities.settling import Settling
 from gateways.port import PaymentGateway
-from ledger.port import Ledger
+from ledger.port import CAPTURED_IS_NOT_CANCELED, Ledger
 from ledger.postings import Account
 from payments.endings import charged_after_all
-from payments.identifiers import OperationKind
 from payments.messages import Ending, Held, Undo
 from payments.money import Money
 from payments.operations import Declined, Executed, Refund, Void
 from payments.payment import Payment
+from payments.state import NOT_CHARGED
+
+# The first void is that of the payment's own end.
+_FIRST_LATE: Final = 2
 
 
 class UndoingActivities:
@@ -28,7 +33,7 @@ class UndoingActivities:
     async def release(self, undo: Undo) -> Payment:
         """Void the hold and decide the payment. If an earlier run has charged it after all, refund the charge."""
         # A hold that is being captured is not given up: that is final, and then the capture decides.
-        async with temporal_failures(ledger_refusal_is_final=True):
+        async with temporal_failures(final_rule=CAPTURED_IS_NOT_CANCELED):
             decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
         if decided is not None:
             return decided
@@ -51,9 +56,28 @@ class UndoingActivities:
                 return await self._release(undo)
             return await self._give_back(undo.held, undo.ending, charge)
 
+    @activity.defn
+    async def release_late_hold(self, payment_id: str) -> bool:
+        """Release a hold that appeared after the payment had ended: a customer who confirmed too late. The payment
+        stays as it ended. Returns whether there was one."""
+        async with temporal_failures():
+            record = await self._ledger.find(payment_id)
+            if record is None or record.payment.status not in NOT_CHARGED:
+                return False
+            hold = await self._gateway.find(authorize_of(payment_id, record.request))
+            if not isinstance(hold, Executed) or hold.hold != "open":
+                return False
+            money = Money(amount=hold.amount, currency=hold.currency)
+            # Another hold than the one that was released before, and so another void, under another key.
+            n = _FIRST_LATE + record.late_releases
+            await self._undone(Void(payment_id=payment_id, money=money, authorization=hold.reference, n=n))
+            await self._ledger.count_late_release(payment_id, record.late_releases)
+            return True
+
     async def _give_back(self, held: Held, ending: Ending, charge: Executed) -> Payment:
         money = Money(amount=charge.amount, currency=charge.currency)
-        refund = await self._undone(Refund(payment_id=held.payment_id, money=money, capture=charge.reference))
+        refund = Refund(payment_id=held.payment_id, money=money, capture=charge.reference)
+        refunded = await self._undone(refund)
         return await decide_ending(
             self._ledger,
             held.payment_id,
@@ -61,8 +85,8 @@ class UndoingActivities:
             held=held,
             reference=charge.reference,
             movements=(
-                movement(OperationKind.CAPTURE, held, charge, Account.SUSPENSE),
-                movement(OperationKind.REFUND, held, refund, Account.SUSPENSE),
+                movement(capture_of(held), charge, Account.SUSPENSE),
+                movement(refund, refunded, Account.SUSPENSE),
             ),
         )
 
@@ -70,6 +94,11 @@ class UndoingActivities:
         held = undo.held
         money = Money(amount=held.hold.amount, currency=held.hold.currency)
         await self._undone(Void(payment_id=held.payment_id, money=money, authorization=held.hold.reference))
+        if not held.confirmed:
+            # The customer may have been faster; then a hold was released, else only their time to confirm it ended.
+            word = await self._gateway.find(authorize_of(held.payment_id, held.request))
+            amount = word.amount if isinstance(word, Executed) else 0
+            held = held.model_copy(update={"hold": held.hold.model_copy(update={"amount": amount})})
         return await decide_ending(self._ledger, held.payment_id, undo.ending, held=held, reference=held.hold.reference)
 
     async def _undone(self, operation: Void | Refund) -> Executed:

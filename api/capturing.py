@@ -90,7 +90,7 @@ def _refuse_uncapturable(record: PaymentRecord, request: CaptureRequest) -> None
     payment = record.payment
     if record.request.capture != MANUAL:
         raise ProblemError(Code.PAYMENT_NOT_CAPTURABLE, "It is charged without being asked: its capture is automatic.")
-    if payment.status not in OPEN:
+    if payment.status is PaymentStatus.REQUIRES_ACTION or payment.status not in OPEN:
         raise _not_capturable(payment)
     if request.amount is not None and request.amount > payment.amount:
         asked = Money(amount=request.amount, currency=payment.currency)

@@ -11,7 +11,7 @@ from ledger.port import Ledger, PaymentRecord, RefundRecord
 from payments.messages import RefundAnswer, RequestRefund
 from payments.payment import Refund, RefundStatus
 from payments.refunds import RefundRefusal, RefundRequest, refusal_of
-from payments.state import CHARGED
+from payments.state import CHARGED, PaymentStatus
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Refunds:
         known = await self._known(record.payment.id, refund_id, request)
         if known is not None and known.refund.status is not RefundStatus.PENDING:
             return Ended(known.refund, replayed=True)
-        if known is None and record.answer is not None and record.payment.status not in CHARGED:
+        if known is None and record.payment.status not in CHARGED and not _is_going_on(record):
             # It can't be charged any more, or not without another request: nothing to wait for.
             refusal = refusal_of(record.payment, request.amount, 0)
             raise ProblemError(Code.PAYMENT_NOT_REFUNDABLE, refusal.message if refusal else "It can't be refunded.")
@@ -74,6 +74,11 @@ class Refunds:
         if known is not None and known.fingerprint != request.fingerprint():
             raise _reused(known.refund, request)
         return known
+
+
+def _is_going_on(record: PaymentRecord) -> bool:
+    """Whether it may be charged at any moment. What waits for somebody may take days."""
+    return record.payment.status is PaymentStatus.PROCESSING
 
 
 def _reused(first: Refund, request: RefundRequest) -> ProblemError:

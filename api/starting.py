@@ -77,7 +77,7 @@ class Payments:
         if record is not None and (answer := _answer_of(record, request)):
             return answer
         for reuse in (WorkflowIDReusePolicy.REJECT_DUPLICATE, WorkflowIDReusePolicy.ALLOW_DUPLICATE):
-            word = await self._ask(payment_id, request, reuse, deadline)
+            word = await self._ask(payment_id, request, reuse, deadline, confirmed=_confirmed(record))
             if isinstance(word, Decided):
                 return word
             if word is NoAnswer.STARTED:
@@ -115,12 +115,21 @@ class Payments:
         return record.payment.model_copy(update={"refunds": await read(self._ledger.refunds(payment_id))})
 
     async def _ask(
-        self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, deadline: Deadline
+        self,
+        payment_id: str,
+        request: RecordedRequest,
+        reuse: WorkflowIDReusePolicy,
+        deadline: Deadline,
+        *,
+        confirmed: bool,
     ) -> Decided | NoAnswer:
         """One call to Temporal, within the caller's time and our own."""
-        # An update is accepted when the workflow's first task is done, which is too late for who doesn't wait.
-        ask = self._start_and_wait if deadline.seconds_left > 0 else self._start
-        word = await within(deadline, self._looking, ask(payment_id, request, reuse))
+        if deadline.seconds_left > 0:
+            ask = self._start_and_wait(payment_id, request, reuse, confirmed=confirmed)
+        else:
+            # An update is accepted when the workflow's first task is done, which is too late for who doesn't wait.
+            ask = self._start(payment_id, request, reuse)
+        word = await within(deadline, self._looking, ask)
         if word is None:
             # A busy Temporal may take long to start it; of one that isn't started nothing may be said.
             await self._probe(payment_id, request)
@@ -128,7 +137,7 @@ class Payments:
         return word
 
     async def _start_and_wait(
-        self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy
+        self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, *, confirmed: bool
     ) -> Decided | NoAnswer:
         """Update-with-Start: starts the payment or joins it, and brings the answer."""
         pay, start = Pay(fingerprint=request.fingerprint()), start_input(request, reuse, self._quiet_period)
@@ -142,13 +151,20 @@ class Payments:
         )
         try:
             answer: PayAnswer = await self._client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
-                "pay", pay, id=pay.fingerprint, start_workflow_operation=operation, result_type=PayAnswer
+                "pay",
+                pay,
+                # Temporal keeps the first answer of an ID. Until the customer has confirmed, it is that they must.
+                id=f"{pay.fingerprint}-confirmed" if confirmed else pay.fingerprint,
+                start_workflow_operation=operation,
+                result_type=PayAnswer,
             )
         # RuntimeError: the client connects when it is first used, and can't.
         except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError, RPCError, RuntimeError) as error:
             return _no_answer(error)
         finally:
             await retrieve(operation)
+        if answer.waits:
+            return NoAnswer.NOT_YET
         if answer.payment is None:
             return NoAnswer.CLOSED
         return Decided(answer.payment, replayed=answer.nonce != start.nonce)
@@ -177,6 +193,10 @@ class Payments:
         if started is None:
             raise temporal_unavailable()
         _refuse_difference(started.request, request)
+
+
+def _confirmed(record: PaymentRecord | None) -> bool:
+    return record is not None and record.action_ended_at is not None
 
 
 def _no_answer(error: Exception) -> NoAnswer:

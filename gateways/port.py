@@ -54,6 +54,8 @@ class PaymentGateway(Protocol):
     async def find(self, operation: Operation) -> Outcome | None:
         """What the processor's own record says about this operation's key; None when it knows nothing of it (yet).
 
+        Of a hold it also says how that stands now, and of one that waits for its customer whether it still does.
+
         Raises `OutcomeUnknown` when the record can't be read.
         """
         ...

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from ledger.postings import Movement
 from payments.messages import CaptureOrder, Ending, RefundOrder
-from payments.operations import Executed
+from payments.operations import Executed, RequiresAction
 from payments.payment import Failure, Payment, Refund
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
@@ -29,6 +29,10 @@ class LedgerRefused(LedgerError):
     def __init__(self, rule: str, reason: str) -> None:
         super().__init__(f"{reason} ({rule})")
         self.rule = rule
+
+
+# The rule that keeps a hold from being given up once somebody has begun to capture it.
+CAPTURED_IS_NOT_CANCELED: Final = "captured_is_not_canceled"
 
 
 class Claim(BaseModel):
@@ -61,6 +65,10 @@ class PaymentRecord(BaseModel):
     """Of a payment that is captured on request: what the processor holds, or held."""
     capturing: CaptureOrder | None = None
     """The capture that was asked for first: no run may release the hold, unless the capture comes to nothing."""
+    action_ended_at: datetime | None = None
+    """When it was seen that the customer had confirmed, or that it was too late; None while that is open."""
+    late_releases: int = 0
+    """How many holds appeared after the payment's end and were released."""
     answer: Payment | None
     """As it stood when it was first decided: what every repetition of the request is told. None while undecided."""
 
@@ -114,6 +122,18 @@ class Ledger(Protocol):
 
     async def mark_unknown(self, payment_id: str, operation: str, next_check: timedelta) -> None:
         """Show that an operation's outcome is not known and when it is asked for next, unless decided meanwhile."""
+        ...
+
+    async def require_action(self, payment_id: str, action: RequiresAction) -> PaymentRecord:
+        """Show what the customer must do, unless that is over or the payment is being undone; the row as it is then."""
+        ...
+
+    async def end_action(self, payment_id: str) -> PaymentRecord:
+        """The customer has confirmed: the payment goes on. Does nothing when that is known; the row as it is then."""
+        ...
+
+    async def count_late_release(self, payment_id: str, before: int) -> None:
+        """One more hold was released that appeared after the payment's end, if there were so many before."""
         ...
 
     async def begin_undoing(self, payment_id: str, ending: Ending) -> Payment | None:

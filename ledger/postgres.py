@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from ledger.actions import PostgresActions
 from ledger.connections import Connection
 from ledger.inbox import PostgresInbox
-from ledger.port import Claim, Decision, LedgerRefused, PaymentRecord
+from ledger.port import CAPTURED_IS_NOT_CANCELED, Claim, Decision, LedgerRefused, PaymentRecord
 from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
 from ledger.refunds import PostgresRefunds
@@ -20,7 +21,7 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-class PostgresLedger(PostgresRefunds, PostgresInbox):
+class PostgresLedger(PostgresRefunds, PostgresActions, PostgresInbox):
     """Implements `ledger.port.Ledger` and `ledger.port.Inbox` over a pool of connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:
@@ -81,7 +82,7 @@ class PostgresLedger(PostgresRefunds, PostgresInbox):
                 return None
             record = record_of(present(await connection.fetchrow(QUERIES["find"], payment_id), payment_id))
             if record.payment.status in OPEN:
-                raise LedgerRefused("captured_is_not_canceled", "the hold is being captured")
+                raise LedgerRefused(CAPTURED_IS_NOT_CANCELED, "the hold is being captured")
             return _as_decided(record, ending.status)
 
         return await self._run(work)

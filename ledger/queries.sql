@@ -27,6 +27,20 @@ SET unknown_since = CASE WHEN unknown_operation = $2 THEN unknown_since ELSE now
     updated_at = now()
 WHERE id = $1 AND status IN ('processing', 'requires_action', 'authorized')
 
+-- name: require_action
+-- Guarded: a try that comes too late must not bring back what is over.
+UPDATE payments
+SET status = 'requires_action', next_action = $2, updated_at = now(),
+    unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
+WHERE id = $1 AND status = 'processing' AND action_ended_at IS NULL AND undoing IS NULL
+
+-- name: end_action
+UPDATE payments SET status = 'processing', action_ended_at = now(), updated_at = now()
+WHERE id = $1 AND status = 'requires_action'
+
+-- name: count_late_release
+UPDATE payments SET late_releases = late_releases + 1 WHERE id = $1 AND late_releases = $2
+
 -- name: begin_undoing
 -- Waits for a transaction that is deciding the payment at this moment; then its status tells. What is being captured is
 -- undone ($3) only for what came of the capture.
@@ -49,6 +63,7 @@ WITH payment AS (
     SET status = $2, amount_authorized = $3, amount_captured = $4, amount_refunded = $5, processor_reference = $6,
         failure_code = $7, failure_message = $8, conflicted = $9, answer = coalesce(answer, $10), updated_at = $11,
         hold_reference = coalesce($20, hold_reference), hold_expires_at = coalesce($21, hold_expires_at),
+        action_ended_at = CASE WHEN next_action IS NOT NULL THEN coalesce(action_ended_at, $11) END,
         unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
     WHERE id = $1 AND status = $19 AND ($2 <> 'authorized' OR undoing IS NULL)
     RETURNING id, processor

@@ -9,8 +9,8 @@ from ledger.port import Decision, LedgerUnavailable, PaymentRecord
 from payments.captures import capture_before
 from payments.identifiers import OperationKind
 from payments.messages import CaptureOrder, Ending
-from payments.operations import Executed
-from payments.payment import Failure, Payment, Refund, RefundStatus, UnknownOutcome, processing_payment
+from payments.operations import Executed, RequiresAction
+from payments.payment import Failure, NextAction, Payment, Refund, RefundStatus, UnknownOutcome, processing_payment
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
@@ -36,6 +36,8 @@ def record_of(row: asyncpg.Record, *, claimed_now: bool = False) -> PaymentRecor
         undoing=row["undoing"] and Ending.model_validate_json(row["undoing"]),
         hold=_hold_of(row),
         capturing=row["capturing"] and CaptureOrder.model_validate_json(row["capturing"]),
+        action_ended_at=row["action_ended_at"],
+        late_releases=row["late_releases"],
         answer=row["answer"] and Payment.model_validate_json(row["answer"]),
     )
 
@@ -52,6 +54,13 @@ def _hold_of(row: asyncpg.Record) -> Executed | None:
     )
 
 
+def _next_action_of(row: asyncpg.Record) -> NextAction | None:
+    if row["status"] != PaymentStatus.REQUIRES_ACTION:
+        return None
+    action = RequiresAction.model_validate_json(row["next_action"])
+    return NextAction(url=action.url, expires_at=action.expires_at)
+
+
 def _payment_of(row: asyncpg.Record, request: RecordedRequest) -> Payment:
     unknown = row["unknown_operation"] and UnknownOutcome(
         operation=row["unknown_operation"], since=row["unknown_since"], next_check_at=row["unknown_next_check"]
@@ -66,6 +75,7 @@ def _payment_of(row: asyncpg.Record, request: RecordedRequest) -> Payment:
             "processor": row["processor"],
             "processor_reference": row["processor_reference"],
             "capture_before": capture_before(row["hold_expires_at"]) if row["status"] == "authorized" else None,
+            "next_action": _next_action_of(row),
             "failure": row["failure_code"] and Failure(code=row["failure_code"], message=row["failure_message"]),
             "outcome_unknown": unknown or None,
             "conflicted": row["conflicted"],
@@ -135,6 +145,7 @@ def decided(payment: Payment, decision: Decision, now: datetime) -> Payment:
             "amount_refundable": captured - refunded,
             "processor_reference": decision.processor_reference,
             "capture_before": capture_before(decision.hold.expires_at) if decision.hold else None,
+            "next_action": None,
             "failure": decision.failure,
             "conflicted": decision.conflicted,
             "outcome_unknown": None,

@@ -19,6 +19,20 @@ def not_captured_in_time() -> Ending:
     return Ending(step="release", status=PaymentStatus.EXPIRED, failure=failure, gives_up=True)
 
 
+def hold_ended() -> Ending:
+    """The processor says that the hold has ended there: by its own clock, or somebody's hand at its console."""
+    failure = Failure(code="hold_expired", message="The hold had ended at the processor before it was captured.")
+    return Ending(step="release", status=PaymentStatus.EXPIRED, failure=failure, gives_up=True)
+
+
+def not_confirmed_in_time() -> Ending:
+    """The customer had time enough; what waits for them is voided."""
+    failure = Failure(
+        code="authentication_expired", message="The customer did not confirm in time. Nothing was charged."
+    )
+    return Ending(step="release", status=PaymentStatus.EXPIRED, failure=failure, gives_up=True)
+
+
 def hold_conflicted(outcome: Conflicted) -> Ending:
     """The processor confirmed another hold than the one asked for; it is released."""
     failure = Failure(code="processor_conflict", message=f"The hold was released: {outcome.detail}.")

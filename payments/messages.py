@@ -12,7 +12,7 @@ from payments.captures import CaptureRequest
 from payments.cards import holds_card_number
 from payments.identifiers import idempotency_key_problem
 from payments.money import Money
-from payments.operations import Executed
+from payments.operations import Executed, RequiresAction
 from payments.payment import Failure, Payment, Refund, RefundStatus
 from payments.refunds import RefundRequest
 from payments.request import RecordedRequest
@@ -55,6 +55,8 @@ class PayAnswer(Message):
 
     payment: Payment | None
     nonce: str
+    waits: bool = False
+    """The customer must confirm first. The ledger has what they need for it."""
 
 
 class Reserve(Message):
@@ -103,6 +105,10 @@ class Held(Message):
     """Set when the payment can't go on: an earlier run had begun to undo it, or the hold isn't what was asked for."""
     capturing: CaptureOrder | None = None
     """Of a hold that was captured on request: how much of it. Else it is charged in full."""
+    confirmed_at: datetime | None = None
+    """When the customer's confirmation was seen, if it took one."""
+    confirmed: bool = True
+    """False: the customer hasn't, so nothing is held as far as is known. Only for undoing."""
 
     @property
     def charge(self) -> Money:
@@ -113,7 +119,7 @@ class Held(Message):
     @property
     def sent_since(self) -> datetime:
         """When the charge can have been sent at the earliest."""
-        return self.claimed_at if self.capturing is None else self.capturing.asked_at
+        return (self.capturing and self.capturing.asked_at) or self.confirmed_at or self.claimed_at
 
 
 class Decided(Message):
@@ -127,7 +133,20 @@ class Decided(Message):
     """Of an authorized payment: what waits to be captured."""
 
 
-Reservation = Annotated[Held | Decided, Field(discriminator="state")]
+class Waiting(Message):
+    """The customer must confirm with their bank before anything is held."""
+
+    state: Literal["waiting"] = "waiting"
+    payment: Payment
+    action: RequiresAction
+    ending: Ending | None = None
+    """Set when an earlier run had begun to undo the payment."""
+
+
+AtOnce = Annotated[Decided | Waiting, Field(discriminator="state")]
+"""Output of `pay_at_once`, if any."""
+
+Reservation = Annotated[Held | Decided | Waiting, Field(discriminator="state")]
 """Output of `reserve`."""
 
 

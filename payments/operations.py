@@ -69,6 +69,8 @@ class Executed(BaseModel):
     currency: str
     expires_at: datetime | None = None
     """When the processor lets a hold lapse; None for what lasts, or when it doesn't say."""
+    hold: Literal["open", "captured", "ended"] | None = None
+    """Of a hold that was looked up: how it stands now. Ended: released, or lapsed."""
 
     def differs_from(self, operation: Operation) -> str | None:
         """What the processor's echo has different from what was sent; None when they agree."""
@@ -89,7 +91,25 @@ class Declined(BaseModel):
     code: str
     message: str
     lapsed: bool = False
-    """It was too late: the hold had ended at the processor."""
+    """It was too late: the hold, or the customer's time to confirm it, had ended at the processor."""
+
+
+class RequiresAction(BaseModel):
+    """Nothing is held yet: the customer must confirm with their bank first. Only a hold can wait for that."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["requires_action"] = "requires_action"
+    reference: str
+    """What waits: voiding it ends the waiting, or releases the hold if the customer was faster."""
+    url: str
+    """Where the customer confirms."""
+    expires_at: datetime | None = None
+    """When it is too late; None when the processor doesn't say."""
+
+    def as_hold(self, payment_id: str, money: Money) -> Executed:
+        """What would be held if the customer confirmed."""
+        return Executed(reference=self.reference, payment_id=payment_id, amount=money.amount, currency=money.currency)
 
 
 class Conflicted(BaseModel):
@@ -101,8 +121,8 @@ class Conflicted(BaseModel):
     detail: str
 
 
-Outcome = Annotated[Executed | Declined, Field(discriminator="outcome")]
-"""What a processor's definitive word can be."""
+Outcome = Annotated[Executed | Declined | RequiresAction, Field(discriminator="outcome")]
+"""What a processor's word can be."""
 
 Settled = Annotated[Executed | Declined | Conflicted, Field(discriminator="outcome")]
 """The same after comparing the echo."""

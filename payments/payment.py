@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum, unique
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,6 +30,18 @@ class UnknownOutcome(BaseModel):
     operation: str
     since: datetime
     next_check_at: datetime
+
+
+class NextAction(BaseModel):
+    """What a customer must do before the payment goes on, in Stripe's words
+    (https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["redirect_to_url"] = "redirect_to_url"
+    url: str
+    expires_at: datetime | None = None
+    """When it is too late; None when the processor doesn't say."""
 
 
 @unique
@@ -89,6 +102,8 @@ class Payment(BaseModel):
     processor_reference: str | None = None
     capture_before: datetime | None = None
     """When a hold is released that nobody has captured; None for any other payment."""
+    next_action: NextAction | None = None
+    """Of a payment that requires action; None for any other."""
     failure: Failure | None = None
     outcome_unknown: UnknownOutcome | None = None
     conflicted: bool = False

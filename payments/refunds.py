@@ -77,6 +77,7 @@ def _refused(code: RefundRefusal, why: str) -> Failure:
 
 
 _NOT_CHARGED: Final[dict[PaymentStatus, str]] = {
+    PaymentStatus.REQUIRES_ACTION: "The customer has not confirmed it, so nothing was charged.",
     PaymentStatus.AUTHORIZED: "It is held, not charged: capture or cancel it.",
     PaymentStatus.DECLINED: "It was declined, so nothing was charged.",
     PaymentStatus.CANCELED: "It was canceled, so nothing was charged.",

@@ -11,7 +11,7 @@ class PaymentStatus(StrEnum):
     PROCESSING = "processing"
     """Not decided yet: nobody may assume that it was charged, nor that it wasn't."""
     REQUIRES_ACTION = "requires_action"
-    """The customer must confirm with their bank."""
+    """The customer must confirm with their bank; nothing is held yet."""
     AUTHORIZED = "authorized"
     """Held, not charged: waits for capture or cancel."""
     SUCCEEDED = "succeeded"
@@ -27,14 +27,25 @@ class PaymentStatus(StrEnum):
     FAILED = "failed"
     """Could not be finished; everything that was done was undone."""
     EXPIRED = "expired"
-    """Held and never captured; the hold was released."""
+    """Held and never captured, or never confirmed by the customer; what was held was released."""
 
 
 TRANSITIONS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.PROCESSING: frozenset(
         {
+            PaymentStatus.REQUIRES_ACTION,
             PaymentStatus.AUTHORIZED,
             PaymentStatus.SUCCEEDED,
+            PaymentStatus.DECLINED,
+            PaymentStatus.CANCELED,
+            PaymentStatus.FAILED,
+            PaymentStatus.EXPIRED,
+        }
+    ),
+    # Back to processing: the customer has confirmed, and what is held is charged.
+    PaymentStatus.REQUIRES_ACTION: frozenset(
+        {
+            PaymentStatus.PROCESSING,
             PaymentStatus.DECLINED,
             PaymentStatus.CANCELED,
             PaymentStatus.FAILED,
@@ -62,6 +73,12 @@ OPEN: Final = frozenset({PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_ACTION
 
 CHARGED: Final = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
 """The customer paid, whatever was given back since: what can be refunded is `amount_refundable`."""
+
+
+NOT_CHARGED: Final = frozenset(
+    {PaymentStatus.DECLINED, PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED}
+)
+"""Ended, and nothing of the customer's money is kept."""
 
 
 def can_move(old: PaymentStatus, new: PaymentStatus) -> bool:

@@ -40,7 +40,7 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
     steps = PaymentActivities(gateway, ledger)
     undoing = UndoingActivities(gateway, ledger)
     refunds = RefundActivities(gateway, ledger)
-    standing = StandingActivities(ledger)
+    standing = StandingActivities(gateway, ledger)
     return Worker(
         client,
         task_queue=task_queue,
@@ -52,8 +52,10 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
             steps.record,
             undoing.release,
             undoing.undo_charge,
+            undoing.release_late_hold,
             standing.wake,
             standing.begin_capture,
+            standing.hold_has_ended,
             refunds.refund,
             refunds.check_refunds,
         ],

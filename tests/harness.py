@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,13 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from ledger.migrate import migrate
+from payments.messages import Start
 from paysaga.dev.ports import free_ports
 from paysaga.dev.postgres import EmbeddedPostgres
 from paysaga.dev.process import Server, clean_environment
 from paysaga.dev.services import ApiProcess, SandboxProcess, WorkerProcess, telling
 from paysaga.dev.temporal import TemporalServer
+from workflows import names
 
 API_KEY = "sk_test_0123456789abcdef"
 WEBHOOK_SECRET = "whsec_0123456789abcdef"
@@ -160,6 +162,12 @@ class Stack:
                 await asyncio.sleep(0.1)
         return payment
 
+    # What a customer does.
+
+    async def act(self, payment: dict[str, Any], result: str, **more: Any) -> httpx2.Response:
+        """Confirm or abandon what this payment requires."""
+        return await self.processor.post(payment["next_action"]["url"], json={"result": result} | more)
+
     # What the processor and the books say.
 
     async def fault(self, fault: str, *, payment_id: str, operation: str | None = None, **more: Any) -> None:
@@ -192,6 +200,13 @@ class Stack:
         async with self.database() as db:
             await db.execute("INSERT INTO accounts VALUES ('sales', $1, now()) ON CONFLICT DO NOTHING", currency)
 
+    async def check(self, payment_id: str) -> None:
+        """What a webhook comes to: the payment is told to ask the processor, and woken for it if it sleeps."""
+        client = await self.temporal()
+        await client.start_workflow(  # pyright: ignore[reportUnknownMemberType]
+            "PaymentWorkflow", Start(), id=payment_id, task_queue=names.TASK_QUEUE, start_signal="check"
+        )
+
     async def temporal(self) -> Client:
         return await Client.connect(self.servers.temporal.address, data_converter=pydantic_data_converter)
 
@@ -212,7 +227,7 @@ class Stack:
             operations = [e["operation"] for e in journal]
             assert operations.count("capture") <= 1
             assert operations.count("authorize") <= 1
-            if row is None or row["status"] in {"processing", "authorized"}:
+            if row is None or row["status"] in {"processing", "requires_action", "authorized"}:
                 continue
             captured = sum(e["amount"] for e in journal if e["operation"] == "capture")
             refunded = sum(e["amount"] for e in journal if e["operation"] == "refund")
@@ -238,12 +253,15 @@ _POSTED = """
 
 
 @asynccontextmanager
-async def open_stack(data: Path, *, webhooks: bool = False, **flags: Sequence[str]) -> AsyncGenerator[Stack]:
-    """A whole stack of its own; `sandbox` and `temporal` with these flags. With webhooks the processor sends them."""
+async def open_stack(
+    data: Path, *, env: Mapping[str, str] | None = None, webhooks: bool = False, **flags: Sequence[str]
+) -> AsyncGenerator[Stack]:
+    """A whole stack of its own; `sandbox` and `temporal` with these flags, worker and API with these settings."""
     async with AsyncExitStack() as exits:
         servers = await exits.enter_async_context(open_servers(data, webhooks=webhooks, **flags))
-        worker = WorkerProcess(servers.env(), log=data / "worker.log")
-        api = ApiProcess(servers.env(**(TAKES_WEBHOOKS if webhooks else {})), servers.api_port, log=data / "api.log")
+        settings = servers.env(**(TAKES_WEBHOOKS if webhooks else {}) | dict(env or {}))
+        worker = WorkerProcess(settings, log=data / "worker.log")
+        api = ApiProcess(settings, servers.api_port, log=data / "api.log")
         await exits.enter_async_context(running(worker, api))
         stack = Stack(servers, worker, api)
         exits.push_async_callback(stack.close)

@@ -1,30 +1,44 @@
-"""A hold that waits: for its capture, for somebody who gives it up, or for its end."""
+"""A payment that waits: for its customer, for its capture, for somebody who gives it up, or for its end."""
 
-from datetime import timedelta
+import contextlib
+from datetime import datetime, timedelta
 from typing import Final
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from payments.captures import capture_before
-    from payments.endings import canceled, not_captured_in_time
-    from payments.messages import CaptureOrder, Ending, Held, RequestCapture
+    from payments.endings import canceled, hold_ended, not_captured_in_time, not_confirmed_in_time
+    from payments.messages import CaptureOrder, Ending, Held, RequestCapture, Waiting
     from workflows.messages import malformed
     from workflows.shielding import Shield
+    from workflows.steps import Steps
 
 
 # No card network lets a hold last that long, and Temporal's server can't wait for centuries.
 LONGEST: Final = timedelta(days=365)
 
+# What a customer is given when the processor doesn't say, as Stripe does; and at most, when it says something odd.
+CONFIRM_WITHIN: Final = timedelta(days=1)
+CONFIRM_WITHIN_AT_MOST: Final = timedelta(days=7)
+
+# The processor's webhook tells at once that the customer has confirmed. When it is lost, the processor is asked: soon
+# at first, since they stand at the checkout, and seldom when they seem to have left it.
+FIRST_LOOK: Final = timedelta(seconds=5)
+SELDOM: Final = timedelta(minutes=10)
+
 
 class Holding:
-    """What is asked of a payment's hold. The first capture counts."""
+    """What is asked of a payment while it waits. The first capture counts."""
 
     def __init__(self) -> None:
         self.cancel_asked = False
+        self.check_asked = False
+        """Somebody says that the processor has news."""
         self.begun: CaptureOrder | None = None
         """The capture that is in the payment's row. One that was only asked for may come too late."""
         self._wanted: CaptureOrder | None = None
+        self._next_look = FIRST_LOOK
 
     def ask_capture(self, request: RequestCapture, held: int) -> None:
         """Raises `ApplicationError` for more than is held."""
@@ -33,25 +47,53 @@ class Holding:
             raise malformed("more than is held can't be captured")
         self._wanted = self._wanted or order
 
-    async def asked(self, held: Held, steps: Shield) -> CaptureOrder | Ending | None:
-        """What is to become of it; None when the history has grown long, and another run should wait on."""
-        until = capture_before(held.hold.expires_at)
-        left = None if until is None else min(max(until - workflow.now(), timedelta(0)), LONGEST)
-        try:
+    async def confirming(self, waiting: Waiting, steps: Shield) -> Ending | None:
+        """How the waiting for the customer ends without them; None: look again whether they have confirmed."""
+        left = _confirm_before(waiting) - workflow.now()
+        if left <= timedelta(0):
+            return not_confirmed_in_time()
+        pause, self._next_look = min(self._next_look, left), min(2 * self._next_look, SELDOM)
+        with contextlib.suppress(TimeoutError):
             await steps.finish(
                 workflow.wait_condition(
-                    lambda: self._wanted is not None or self._given_up(steps) or _long_history(),
-                    timeout=left,
-                    timeout_summary="to be captured until then",
+                    lambda: self.check_asked or self._given_up(steps),
+                    timeout=pause,
+                    timeout_summary="for the customer; then the processor is asked",
                 )
             )
-        except TimeoutError:
-            return not_captured_in_time()
-        return self._wanted or (canceled() if self._given_up(steps) else None)
+        self.check_asked = False
+        return canceled() if self._given_up(steps) else None
+
+    async def asked(self, held: Held, steps: Steps) -> CaptureOrder | Ending | None:
+        """What is to become of a hold; None when the history has grown long, and another run should wait on."""
+        until = capture_before(held.hold.expires_at)
+        while True:
+            left = None if until is None else min(max(until - workflow.now(), timedelta(0)), LONGEST)
+            try:
+                await steps.finish(
+                    workflow.wait_condition(
+                        lambda: self._wanted is not None or self._given_up(steps) or self.check_asked or long_history(),
+                        timeout=left,
+                        timeout_summary="to be captured until then",
+                    )
+                )
+            except TimeoutError:
+                return not_captured_in_time()
+            if self._wanted is not None or self._given_up(steps) or not self.check_asked:
+                return self._wanted or (canceled() if self._given_up(steps) else None)
+            self.check_asked = False
+            if await steps.hold_has_ended(held.payment_id):
+                return hold_ended()
 
     def _given_up(self, steps: Shield) -> bool:
         return self.cancel_asked or steps.cancel_requested
 
 
-def _long_history() -> bool:
+def _confirm_before(waiting: Waiting) -> datetime:
+    begun = waiting.payment.created_at
+    return min(waiting.action.expires_at or begun + CONFIRM_WITHIN, begun + CONFIRM_WITHIN_AT_MOST)
+
+
+def long_history() -> bool:
+    """Whether another run should go on, now that nobody would lose an answer by it."""
     return workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished()

@@ -1,7 +1,5 @@
 """The story of a payment: reserve, charge, record; undo what was done when it can't be finished."""
 
-import asyncio
-import contextlib
 from datetime import timedelta
 from typing import Final, assert_never
 
@@ -17,17 +15,20 @@ with workflow.unsafe.imports_passed_through():
         Decided,
         Ending,
         Held,
+        Reservation,
         Reserve,
         Start,
+        Waiting,
     )
     from payments.operations import Conflicted, Declined, Executed
     from payments.payment import Payment, processing_payment
     from payments.request import RecordedRequest
-    from payments.state import CHARGED, PaymentStatus
+    from payments.state import PaymentStatus
     from workflows import names, telling
+    from workflows.holding import long_history
     from workflows.messages import accepted
     from workflows.refunding import resumed
-    from workflows.requests import Requests
+    from workflows.staying import Staying
 
 
 # Temporal's server can't wait for centuries, which somebody who starts a payment by hand may ask for.
@@ -35,17 +36,19 @@ LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600
 
 
 @workflow.defn
-class PaymentWorkflow(Requests):
+class PaymentWorkflow(Staying):
     """One payment. Its workflow ID is the client's idempotency key; it is the only writer of the payment."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._start = Start()
         self._held: Held | None = None
 
     @workflow.run
     async def run(self, raw_start: RawValue) -> Payment | None:
-        """Pay, and answer everybody who waits for it; hold until it is captured, if that was asked for; stay open for
-        refunds; sleep, until a message wakes another run under the same ID.
+        """Pay, once the customer has confirmed it if they must, and answer everybody who waits for it; hold until it is
+        captured, if that was asked for; stay open for refunds; sleep, until a message wakes another run under the
+        same ID.
 
         Returns the payment as it stands then, or None when the key belongs to another request, which the ledger knows.
         Raises `ApplicationError` for an input that is no payment, and `CancelledError` when it was canceled in time.
@@ -63,11 +66,11 @@ class PaymentWorkflow(Requests):
         """At once, inside this workflow task; if anything is not as usual, step by step, where people can see it."""
         claim = _claim(request, again=start.again)
         canceled_already = self._hold.cancel_asked or workflow.cancellation_reason() is not None
-        decided = None if canceled_already else await self._steps.pay_at_once(claim)
-        return await self._pay_step_by_step(claim) if decided is None else await self._as_decided(decided)
+        word = None if canceled_already else await self._steps.pay_at_once(claim)
+        return await self._pay_step_by_step(claim, word)
 
-    async def _pay_step_by_step(self, claim: Reserve) -> Payment | None:
-        held = await self._steps.reserve(claim)
+    async def _pay_step_by_step(self, claim: Reserve, word: Reservation | None = None) -> Payment | None:
+        held = await self._confirmed(claim, word or await self._steps.reserve(claim))
         if isinstance(held, Decided):
             return await self._as_decided(held)
         if held.ending is not None:
@@ -77,6 +80,30 @@ class PaymentWorkflow(Requests):
             # Neither this run nor another one has sent the charge; else the payment is finished.
             return await self._steps.undo(held, canceled())
         return await self._charge_and_record(held)
+
+    async def _confirmed(self, claim: Reserve, word: Reservation) -> Held | Decided:
+        """The word that needs no customer any more. Anything may tell us to look; only the processor's record tells
+        whether they have confirmed."""
+        while isinstance(word, Waiting):
+            self._wait_for_customer(word.payment)
+            ending = word.ending or await self._hold.confirming(word, self._steps)
+            if ending is not None:
+                return Decided(payment=await self._steps.abandon(claim, word, ending))
+            if long_history():
+                workflow.continue_as_new(self._start.model_copy(update={"again": True}))
+            word = await self._steps.reserve(claim)
+        if self._waiting and isinstance(word, Held) and self._payment is not None:
+            self._payment = processing_payment(claim.payment_id, claim.request, self._payment.created_at)
+            telling.status(self._payment)
+        self._waiting = False
+        return word
+
+    def _wait_for_customer(self, payment: Payment) -> None:
+        self._payment = payment
+        if not self._waiting:
+            self._waiting = self._waited = True
+            telling.status(payment)
+        telling.confirming(payment)
 
     async def _await_capture(self, held: Held, quiet_seconds: int) -> Payment:
         """A hold is captured on request, given up on request, or released before it lapses."""
@@ -138,7 +165,7 @@ class PaymentWorkflow(Requests):
         self._answer, self._held = standing.answer, standing.held
         for refund_id in standing.pending:
             self._refunds.resume(self._refund(resumed(refund_id)))
-        self._refunds.resume(self._check_refunds(standing.payment))
+        self._hold.check_asked = True
         return standing.payment
 
     def _tell_who_waits(self) -> None:
@@ -151,46 +178,8 @@ class PaymentWorkflow(Requests):
             else:
                 telling.decided(self._payment, cancel_requested=self._steps.cancel_requested)
 
-    async def _stay_open(self, quiet: timedelta) -> None:
-        """A charged payment takes refund requests until the quiet period is over, somebody cancels the waiting, or its
-        history grows long."""
-        if self._payment is None or self._payment.status not in CHARGED or not quiet:
-            return
-        telling.open_for_refunds(self._payment, self._refunds.refusals)
-        enough = workflow.info().is_continue_as_new_suggested
-        # Each refund begins the period anew: it may still fail at the processor.
-        self._quiet_since = workflow.now()
-        while (left := self._quiet_since + quiet - workflow.now()) > timedelta(0):
-            with contextlib.suppress(TimeoutError):
-                await self._steps.finish(
-                    workflow.wait_condition(
-                        lambda: self._steps.cancel_requested or enough(),
-                        timeout=left,
-                        timeout_summary="open for refunds until then",
-                    )
-                )
-                break
-        await self._check_refunds(self._payment)
-
-    async def _check_refunds(self, payment: Payment) -> None:
-        """The processor's word that a refund failed after all may have been lost on its way to us."""
-        if payment.amount_refunded:
-            self._take_in(await self._steps.check_refunds(payment.id))
-
-    async def _close(self) -> Payment | None:
-        await self._steps.finish(
-            workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._refunds.resuming)
-        )
-        # Not before: while one refund's outcome is unknown, others must not be turned away.
-        self._closing = True
-        if self._steps.cancel_requested and self._payment and self._payment.status is PaymentStatus.CANCELED:
-            raise asyncio.CancelledError("canceled before the charge")
-        if self._payment is not None and self._payment.status in CHARGED:
-            telling.asleep(self._payment, self._refunds.refusals, late=self._steps.cancel_requested)
-        return self._payment
-
     def _accept(self, raw_start: RawValue) -> Start:
-        start = accepted(raw_start)
+        start = self._start = accepted(raw_start)
         if start.request is not None:
             self._fingerprint, self._nonce = start.fingerprint, start.nonce
             started = workflow.info().start_time

@@ -24,6 +24,7 @@ class Requests:
         self._fingerprint = ""
         self._nonce = ""
         self._decided = False
+        self._waiting = False
         self._closing = False
         self._quiet_since = workflow.now()
         self._steps = Steps()
@@ -34,7 +35,9 @@ class Requests:
     async def pay(self, raw_pay: RawValue) -> PayAnswer:
         """Wait for the payment's answer. It moves nothing: run() does, whether or not anybody waits."""
         pay = decode(raw_pay, Pay)
-        await workflow.wait_condition(lambda: self._decided)
+        await workflow.wait_condition(lambda: self._decided or self._waiting)
+        if not self._decided:
+            return PayAnswer(payment=None, nonce=self._nonce, waits=True)
         mine = pay.fingerprint == self._fingerprint
         return PayAnswer(payment=self._answer if mine else None, nonce=self._nonce)
 
@@ -90,6 +93,11 @@ class Requests:
     async def cancel_by_signal(self, raw_request: RawValue) -> None:
         """The same for who wants no answer; whatever comes along is ignored."""
         self._hold.cancel_asked = True
+
+    @workflow.signal
+    async def check(self, raw_request: RawValue) -> None:
+        """Somebody says that the processor has news: it is asked. Whatever comes along is ignored."""
+        self._hold.check_asked = True
 
     async def _known(self) -> Payment:
         """The payment, once it is decided. Raises `ApplicationError` when there is none."""

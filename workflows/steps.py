@@ -8,21 +8,23 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import CHARGE_SENT, FailureType
-    from activities.options import AT_ONCE, UNTIL_KNOWN
+    from activities.options import AT_ONCE, LOOKING_THROUGH, UNTIL_KNOWN
     from activities.payment import PaymentActivities
     from activities.refunding import RefundActivities
     from activities.standing import StandingActivities
     from activities.undoing import UndoingActivities
     from payments.messages import (
+        AtOnce,
         BeginCapture,
         CaptureOrder,
         Charged,
-        Decided,
         Ending,
         Held,
+        Reservation,
         Reserve,
         Standing,
         Undo,
+        Waiting,
     )
     from payments.operations import Conflicted, Declined, Executed
     from payments.payment import Payment
@@ -42,8 +44,11 @@ class Steps(Shield):
         super().__init__()
         self.charge_sent = False
 
-    async def reserve(self, claim: Reserve) -> Held | Decided:
-        """Claim the key and place the hold. Raises `ApplicationError` for a request that is none."""
+    async def reserve(self, claim: Reserve) -> Reservation:
+        """Claim the key and place the hold, or see how it stands.
+
+        Raises `ApplicationError` for a request that is none.
+        """
         money = claim.request.money
         telling.reserving(money)
         try:
@@ -54,14 +59,14 @@ class Steps(Shield):
                 raise
             raise malformed(refusal) from None
 
-    async def pay_at_once(self, claim: Reserve) -> Decided | None:
+    async def pay_at_once(self, claim: Reserve) -> AtOnce | None:
         """All of it inside this workflow task. None: it must go on step by step."""
         money = claim.request.money
         telling.paying(money)
         # Until it says otherwise: a worker that died may have sent it.
         self.charge_sent = True
         try:
-            return await self.finish(
+            word = await self.finish(
                 workflow.execute_local_activity_method(
                     PaymentActivities.pay_at_once,
                     claim,
@@ -74,6 +79,8 @@ class Steps(Shield):
             # An ordinary activity fails with ActivityError, a local one with what it raised.
             self.charge_sent = not isinstance(failure, ApplicationError) or CHARGE_SENT in failure.details
             return None
+        self.charge_sent = not isinstance(word, Waiting)
+        return word
 
     async def begin_capture(self, payment_id: str, order: CaptureOrder) -> Standing:
         """Write down how much of the hold is captured, unless somebody was first."""
@@ -112,6 +119,30 @@ class Steps(Shield):
             case _:
                 assert_never(ending.step)
 
+    async def abandon(self, claim: Reserve, waiting: Waiting, ending: Ending) -> Payment:
+        """End what waits for its customer. If they confirm at this very moment, the hold is released."""
+        hold = waiting.action.as_hold(claim.payment_id, claim.request.money)
+        claimed_at = waiting.payment.created_at
+        held = Held(
+            payment_id=claim.payment_id,
+            request=claim.request,
+            claimed_at=claimed_at,
+            hold=hold,
+            ours=False,
+            confirmed=False,
+        )
+        return await self.undo(held, ending)
+
+    async def hold_has_ended(self, payment_id: str) -> bool:
+        """Whether the processor has ended the hold by itself."""
+        summary = "ask the processor whether the hold stands"
+        return await self._run(StandingActivities.hold_has_ended, payment_id, "hold-has-ended", summary)
+
+    async def release_late_hold(self, payment_id: str) -> bool:
+        """Release what a customer confirmed after the payment's end; whether there was such a hold."""
+        summary = "ask the processor whether anything is held after all, and void it"
+        return await self._run(UndoingActivities.release_late_hold, payment_id, "release-late-hold", summary)
+
     async def give_up(self, held: Held, ending: Ending) -> Payment | None:
         """Release a hold that nobody has captured. None when it is being captured after all."""
         try:
@@ -129,7 +160,15 @@ class Steps(Shield):
     async def check_refunds(self, payment_id: str) -> Payment | None:
         """The payment, after the processor was asked whether its refunds stand."""
         summary = "ask the processor whether its refunds stand"
-        return await self._run(RefundActivities.check_refunds, payment_id, "check-refunds", summary)
+        return await self.finish(
+            workflow.execute_activity_method(
+                RefundActivities.check_refunds,
+                payment_id,
+                activity_id="check-refunds",
+                summary=summary,
+                **LOOKING_THROUGH,
+            )
+        )
 
     async def _run(
         self,

@@ -136,6 +136,33 @@ def status(payment: Payment) -> None:
     )
 
 
+def confirming(payment: Payment) -> None:
+    """A payment that waits for its customer."""
+    action = payment.next_action
+    until = f" until {action.expires_at:%Y-%m-%d %H:%M} UTC" if action and action.expires_at else ""
+    workflow.set_current_details(
+        f"**The customer must confirm {payment.money} with their bank.** Nothing is held or charged. Waits{until}; "
+        "then the payment ends as `expired`. `GET` tells the client where to send them. The signal `check` asks the "
+        "processor now whether they have confirmed, `cancel` gives up."
+    )
+
+
+def watching(payment: Payment) -> None:
+    """A payment that ended without its customer."""
+    workflow.set_current_details(
+        f"{_outcome(payment)} For a while it is watched whether the customer confirms after all; what their bank then "
+        f"holds for us is released.{_reference(payment)}"
+    )
+
+
+def released_late(payment: Payment) -> None:
+    """A hold that appeared when the payment had ended."""
+    workflow.set_current_details(
+        f"{_outcome(payment)} The customer confirmed after that: what their bank then held for us was released."
+        f"{_reference(payment)}"
+    )
+
+
 def holding(payment: Payment) -> None:
     """A hold that waits to be captured."""
     until = f" until {payment.capture_before:%Y-%m-%d %H:%M} UTC" if payment.capture_before else ""

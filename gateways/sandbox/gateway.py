@@ -9,8 +9,8 @@ from typing import Final
 import aiohttp
 
 from gateways.port import GatewayError, NotExecuted, OutcomeUnknown
-from gateways.sandbox.mapping import action_required, already_released, outcome_of, recorded_outcome, request_for
-from payments.operations import Authorize, Declined, Operation, Outcome, Void, key_of
+from gateways.sandbox.mapping import already_released, outcome_of, recorded_outcome, request_for
+from payments.operations import Operation, Outcome, key_of
 
 # A look-up reads one row; it needn't wait as long as a card network may take.
 LOOKUP_TIMEOUT_SECONDS: Final = 2.0
@@ -37,24 +37,10 @@ class SandboxGateway:
         """See `PaymentGateway.submit`."""
         status, retry_after, content = await self._post(operation)
         try:
-            if isinstance(operation, Authorize) and (waiting := action_required(status, content)) is not None:
-                return await self._give_up(operation, waiting)
             return already_released(operation, outcome_of(status, content))
         except GatewayError as error:
             error.retry_after = error.retry_after or retry_after
             raise
-
-    async def _give_up(self, operation: Authorize, authorization: str) -> Declined:
-        """Nobody here can send the customer to their bank yet, so what waits for them is canceled at the processor."""
-        void = Void(payment_id=operation.payment_id, money=operation.money, authorization=authorization)
-        status, _, content = await self._post(void)
-        outcome = already_released(void, outcome_of(status, content))
-        if isinstance(outcome, Declined):
-            raise OutcomeUnknown(f"the customer may have confirmed it: {outcome.code}")
-        return Declined(
-            code="authentication_required",
-            message="The customer's bank wants them to confirm this payment, which can't be asked for yet.",
-        )
 
     async def _post(self, operation: Operation) -> tuple[int, timedelta | None, bytes]:
         path, body = request_for(operation)

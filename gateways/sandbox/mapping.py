@@ -8,6 +8,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     Field,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -15,14 +16,25 @@ from pydantic import (
 
 from gateways.port import NotExecuted, OutcomeUnknown
 from payments.money import Amount, Currency
-from payments.operations import Authorize, Capture, Declined, Executed, Operation, Outcome, Refund, Void
+from payments.operations import (
+    Authorize,
+    Capture,
+    Declined,
+    Executed,
+    Operation,
+    Outcome,
+    Refund,
+    RequiresAction,
+    Void,
+)
 
 # Something was done under this key, with another body: the look-up tells what.
 _KEY_REUSED: Final = "idempotency_key_reused"
-# A hold that somebody else released, at the processor's own console for instance, is released.
-# Likewise one that has lapsed.
-_LAPSED: Final = "authorization_expired"
-_RELEASED: Final = frozenset({"authorization_voided", _LAPSED})
+_HOLD_LAPSED: Final = "authorization_expired"
+_LAPSED: Final = frozenset({_HOLD_LAPSED, "authentication_expired"})
+# A hold that somebody else released, at the processor's own console for instance, is released; likewise one that has
+# lapsed, or that the customer never confirmed.
+_RELEASED: Final = frozenset({"authorization_voided", _HOLD_LAPSED})
 WORDS_MAX: Final = 500
 _NO_SUCH_OPERATION: Final = "operation_not_found"
 # Refused unread: our credentials, our rate. Nothing happened, and the same request may go through later.
@@ -45,13 +57,54 @@ def _hint(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
     return at if at is not None and _FIRST_YEAR <= at.year <= _LAST_YEAR else None
 
 
+_Hint = Annotated[AwareDatetime | None, WrapValidator(_hint)]
+
+
+_HOLDS: Final[dict[str, Literal["open", "captured", "ended"]]] = {
+    "open": "open",
+    "captured": "captured",
+    "voided": "ended",
+    "expired": "ended",
+}
+
+
 class _Answer(BaseModel):
     id: _Id
     status: Literal["succeeded"]
     payment_id: str
     amount: Amount
     currency: Currency
-    expires_at: Annotated[AwareDatetime | None, WrapValidator(_hint)] = None
+    expires_at: _Hint = None
+    hold: str | None = None
+
+    def outcome(self) -> Executed:
+        return Executed(
+            reference=self.id,
+            payment_id=self.payment_id,
+            amount=self.amount,
+            currency=self.currency,
+            expires_at=self.expires_at,
+            hold=_HOLDS.get(self.hold or ""),
+        )
+
+
+class _NextAction(BaseModel):
+    type: Literal["redirect_to_url"]
+    url: Annotated[str, Field(pattern=r"^https?://[!-~]{1,2000}$")]
+
+
+class _Waiting(BaseModel):
+    id: _Id
+    status: Literal["requires_action"]
+    next_action: _NextAction
+    expires_at: _Hint = None
+
+    def outcome(self) -> RequiresAction:
+        return RequiresAction(reference=self.id, url=self.next_action.url, expires_at=self.expires_at)
+
+
+_Word = Annotated[_Answer | _Waiting, Field(discriminator="status")]
+_WORD: Final[TypeAdapter[_Word]] = TypeAdapter(_Word)
 
 
 def _printable(text: str) -> str:
@@ -66,6 +119,10 @@ class _Error(BaseModel):
 
 class _Refusal(BaseModel):
     error: _Error
+
+
+class _Status(BaseModel):
+    status: str
 
 
 def request_for(operation: Operation) -> tuple[str, dict[str, Any]]:
@@ -92,25 +149,22 @@ def outcome_of(status: int, body: bytes) -> Outcome:
     """What an HTTP answer to an operation means. Raises `NotExecuted` or `OutcomeUnknown`."""
     try:
         if status == 200:
-            answer = _Answer.model_validate_json(body)
-            return Executed(
-                reference=answer.id,
-                payment_id=answer.payment_id,
-                amount=answer.amount,
-                currency=answer.currency,
-                expires_at=answer.expires_at,
-            )
+            return _WORD.validate_json(body).outcome()
         if status in {400, 402}:
             error = _Refusal.model_validate_json(body).error
             if error.code == _KEY_REUSED:
                 raise OutcomeUnknown("the processor knows the key from a request with another body")
-            return Declined(code=error.code, message=error.message, lapsed=error.code == _LAPSED)
+            return _declined(error)
     except ValidationError as error:
         raise OutcomeUnknown(f"the processor answered {status} with a body that can't be read") from error
     if status in _NOT_EXECUTED:
         raise NotExecuted(f"the processor answered {status}")
     # 409: a request with this key is still executing. 5xx: it may have executed.
     raise OutcomeUnknown(f"not known whether it happened: the processor answered {status}")
+
+
+def _declined(error: _Error) -> Declined:
+    return Declined(code=error.code, message=error.message, lapsed=error.code in _LAPSED)
 
 
 def already_released(operation: Operation, outcome: Outcome) -> Outcome:
@@ -135,32 +189,9 @@ def recorded_outcome(status: int, body: bytes) -> Outcome | None:
             if _Refusal.model_validate_json(body).error.code == _NO_SUCH_OPERATION:
                 return None
             raise OutcomeUnknown("the processor answered the look-up with a 404 that is not about the operation")
-        word = _Status.model_validate_json(body).status
-        if word == "requires_action":
-            return None
         # Failed: a refund that had succeeded before.
-        if word in {"declined", "failed"}:
-            error = _Refusal.model_validate_json(body).error
-            return Declined(code=error.code, message=error.message)
+        if _Status.model_validate_json(body).status in {"declined", "failed"}:
+            return _declined(_Refusal.model_validate_json(body).error)
     except ValidationError as error:
         raise OutcomeUnknown("the processor's record can't be read") from error
     return outcome_of(200, body)
-
-
-def action_required(status: int, body: bytes) -> str | None:
-    """The authorization that waits for its customer to confirm with their bank; None for any other answer."""
-    if status != 200:
-        return None
-    try:
-        return _Action.model_validate_json(body).id
-    except ValidationError:
-        return None
-
-
-class _Status(BaseModel):
-    status: str
-
-
-class _Action(BaseModel):
-    id: _Id
-    status: Literal["requires_action"]

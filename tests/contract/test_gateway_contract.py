@@ -19,7 +19,18 @@ import pytest_asyncio
 from gateways.port import NotExecuted, OutcomeUnknown, PaymentGateway
 from gateways.sandbox.gateway import open_sandbox_gateway
 from payments.money import Money
-from payments.operations import Authorize, Capture, Declined, Executed, Operation, Outcome, Refund, Void, key_of
+from payments.operations import (
+    Authorize,
+    Capture,
+    Declined,
+    Executed,
+    Operation,
+    Outcome,
+    Refund,
+    RequiresAction,
+    Void,
+    key_of,
+)
 from paysaga.dev.ports import HOST, free_port
 from tests.harness import Servers, new_key
 
@@ -78,6 +89,11 @@ def executed(outcome: Outcome | None) -> Executed:
     return outcome
 
 
+def required(outcome: Outcome | None) -> RequiresAction:
+    assert isinstance(outcome, RequiresAction), outcome
+    return outcome
+
+
 def entry(operation: Operation) -> tuple[str, str, int, str]:
     return (str(operation.kind), key_of(operation), operation.money.amount, operation.money.currency)
 
@@ -118,7 +134,40 @@ async def test_find_knows_nothing_before_and_the_outcome_after(processor: Proces
     operation = processor.authorize()
     assert await processor.gateway.find(operation) is None
     outcome = await processor.gateway.submit(operation)
-    assert await processor.gateway.find(operation) == executed(outcome)
+    found = executed(await processor.gateway.find(operation))
+    assert found.model_copy(update={"hold": None}) == executed(outcome)
+
+
+@pytest.mark.parametrize(("end", "word"), [("capture", "captured"), ("void", "ended")])
+async def test_find_says_how_a_hold_stands(processor: Processor, end: str, word: str) -> None:
+    capture = await processor.hold()
+    void = Void(payment_id=processor.payment, money=MONEY, authorization=capture.authorization)
+    assert executed(await processor.gateway.find(processor.authorize())).hold == "open"
+    await processor.gateway.submit(capture if end == "capture" else void)
+    assert executed(await processor.gateway.find(processor.authorize())).hold == word
+
+
+async def test_hold_that_its_customer_must_confirm_is_no_hold_until_they_have(processor: Processor) -> None:
+    operation = processor.authorize("pm_card_authenticationRequired")
+    waiting = required(await processor.gateway.submit(operation))
+    assert required(await processor.gateway.find(operation)) == waiting
+    assert await processor.journal() == []
+    assert (await processor.http.post(waiting.url, json={"result": "confirm"})).status_code == 200
+    assert executed(await processor.gateway.find(operation)).reference == waiting.reference
+    assert await processor.journal() == [entry(operation)]
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+async def test_voiding_what_waits_for_its_customer_leaves_nothing_held(processor: Processor, confirmed: bool) -> None:
+    operation = processor.authorize("pm_card_authenticationRequired")
+    waiting = required(await processor.gateway.submit(operation))
+    if confirmed:
+        await processor.http.post(waiting.url, json={"result": "confirm"})
+    void = Void(payment_id=processor.payment, money=MONEY, authorization=waiting.reference)
+    executed(await processor.gateway.submit(void))
+    assert await processor.journal() == ([entry(operation), entry(void)] if confirmed else [])
+    assert (await processor.http.post(waiting.url, json={"result": "confirm"})).is_success is confirmed
+    assert len(await processor.journal()) == (2 if confirmed else 0)
 
 
 async def test_find_moves_nothing(processor: Processor) -> None:

@@ -68,7 +68,6 @@ async def test_smallest_request_has_nulls_for_what_was_not_said(stack: Stack) ->
     [
         ("pm_card_chargeDeclined", "card_declined"),
         ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
-        ("pm_card_authenticationRequired", "authentication_required"),
         ("pm_sandbox_captureDeclined", None),
     ],
 )

@@ -31,6 +31,8 @@ SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "woken": ({}, {}),
     "captured": ({"capture": "manual"}, {}),
     "given_up": ({"capture": "manual"}, {}),
+    "confirmed": ({"payment_method": "pm_card_authenticationRequired"}, {}),
+    "confirmed_late": ({"payment_method": "pm_card_authenticationRequired"}, {}),
     "cancel_refused": ({}, {"fault": "slow", "operation": "capture", "seconds": 4}),
 }
 
@@ -46,7 +48,15 @@ async def record(stack: Stack, name: str) -> str:
     if name.startswith("cancel"):
         await asyncio.sleep(1)
         await handle.cancel()
-    await waiting
+    payment = (await waiting).json()
+    if name == "confirmed":
+        await stack.act(payment, "confirm")
+        await stack.check(key)
+    if name == "confirmed_late":
+        assert (await stack.cancel(key)).status_code == 200
+        await stack.act(payment, "confirm", late=True)
+        await stack.check(key)
+        handle = (await stack.temporal()).get_workflow_handle(key)
     if name == "captured":
         assert (await stack.capture(key, "ship-1", amount=3000)).status_code == 200
     if name == "given_up":

@@ -1,6 +1,7 @@
 """What the sandbox's answers mean. What can't be read is never a decline: that would cost a customer's money."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateways.port import NotExecuted, OutcomeUnknown
-from gateways.sandbox.mapping import action_required, outcome_of, recorded_outcome, request_for
+from gateways.sandbox.mapping import outcome_of, recorded_outcome, request_for
 from payments.money import Money
-from payments.operations import Authorize, Capture, Declined, Executed, Operation, Refund, Void
+from payments.operations import (
+    Authorize,
+    Capture,
+    Declined,
+    Executed,
+    Operation,
+    Outcome,
+    Refund,
+    RequiresAction,
+    Void,
+)
 
 DONE: dict[str, Any] = {
     "id": "cap_1",
@@ -169,14 +180,52 @@ def test_refund_that_failed_later_is_declined_by_its_record_and_never_by_a_reply
         outcome_of(200, failed)
 
 
-def test_authorization_that_waits_for_its_customer_is_neither_done_nor_declined() -> None:
-    waiting = body(DONE | {"status": "requires_action"})
-    assert recorded_outcome(200, waiting) is None
-    assert (action_required(200, waiting), action_required(400, waiting), action_required(200, body(DONE))) == (
-        "cap_1",
-        None,
-        None,
-    )
+URL = "http://bank.example/actions/1"
+WAITING = DONE | {"status": "requires_action", "next_action": {"type": "redirect_to_url", "url": URL}}
+
+
+@pytest.mark.parametrize("read", [outcome_of, recorded_outcome])
+def test_authorization_that_waits_for_its_customer_says_where_they_go_until_when(
+    read: Callable[[int, bytes], Outcome | None],
+) -> None:
+    action = RequiresAction(reference="cap_1", url=URL)
+    assert read(200, body(WAITING)) == action
+    until = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    in_time = action.model_copy(update={"expires_at": until})
+    assert read(200, body(WAITING | {"expires_at": until.isoformat()})) == in_time
+    # When it ends is a hint; nonsense in it is no reason not to send the customer there.
+    assert read(200, body(WAITING | {"expires_at": "soon"})) == action
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"next_action": None},
+        {"next_action": {"type": "use_app", "url": URL}},
+        {"next_action": {"type": "redirect_to_url", "url": "javascript:alert(1)"}},
+        {"next_action": {"type": "redirect_to_url", "url": "http://bank.example/a b"}},
+        {"next_action": {"type": "redirect_to_url", "url": f"{URL}{'a' * 3000}"}},
+    ],
+)
+def test_action_that_no_customer_could_take_leaves_the_outcome_unknown(change: dict[str, Any]) -> None:
+    with pytest.raises(OutcomeUnknown):
+        outcome_of(200, body(WAITING | change))
+
+
+@pytest.mark.parametrize(
+    ("word", "hold"),
+    [("open", "open"), ("captured", "captured"), ("voided", "ended"), ("expired", "ended"), ("frozen", None)],
+)
+def test_record_of_a_hold_says_how_it_stands(word: str, hold: str | None) -> None:
+    found = recorded_outcome(200, body(DONE | {"hold": word}))
+    assert isinstance(found, Executed)
+    assert found.hold == hold
+
+
+def test_customer_who_came_too_late_lets_the_payment_lapse() -> None:
+    error = {"error": {"code": "authentication_expired", "message": "Too late."}}
+    found = recorded_outcome(200, body(DONE | {"status": "declined"} | error))
+    assert found == Declined(code="authentication_expired", message="Too late.", lapsed=True)
 
 
 def test_record_of_a_decline_is_declined() -> None:
