@@ -10,9 +10,8 @@ from tests.faults.test_outages_at_the_api import assert_unavailable, stopped
 from tests.harness import TAKES_WEBHOOKS, Stack, new_key, open_stack, running
 from tests.webhooks import an_event, outcome, send, stored, told
 from tests.workflow.test_cancellation import closed_status
-from workflows.payment import PaymentWorkflow
-
-MERGED = pytest.mark.skipif(not hasattr(PaymentWorkflow, "check"), reason="the workflow doesn't know the signal yet")
+from tests.workflow.test_customer_action import settled, waiting
+from tests.workflow.test_holds import held
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,6 @@ async def test_refund_that_fails_later_is_reversed_though_its_payment_sleeps_and
     await until_reversed(shop, key, seconds=10)
 
 
-@MERGED
 async def test_refund_that_fails_later_is_reversed_while_its_payment_is_open(shop: Stack) -> None:
     key = new_key()
     api = shop.another_api("patient-api", PAYSAGA_QUIET_PERIOD_SECONDS="600", **TAKES_WEBHOOKS)
@@ -72,6 +70,54 @@ async def test_refund_that_fails_later_is_reversed_while_its_payment_is_open(sho
         assert (await patient.refund(key, "again")).json()["status"] == "succeeded"
         await patient.assert_books_agree(key)
         await patient.close()
+
+
+async def test_customer_who_confirms_is_charged_because_the_processor_told(shop: Stack) -> None:
+    """Long before the payment would have asked by itself for the second time."""
+    payment = await waiting(shop)
+    await shop.act(payment, "confirm")
+    assert (await settled(shop, payment["id"]))["status"] == "succeeded"
+    (events,) = await told(shop, payment["id"])
+    assert len(events) == 1
+    await shop.assert_books_agree(payment["id"])
+
+
+async def test_hold_of_a_customer_who_confirms_after_the_end_is_released_though_nobody_asks(shop: Stack) -> None:
+    payment = await waiting(shop)
+    assert (await shop.cancel(payment["id"])).json()["status"] == "canceled"
+    await closed_status(shop, payment["id"])
+    assert (await shop.act(payment, "confirm", late=True)).status_code == 200
+    await shop.until_journal_has(payment["id"], "void")
+    assert await shop.journal_operations(payment["id"]) == ["authorize", "void"]
+    await shop.assert_books_agree(payment["id"])
+
+
+async def test_payment_whose_hold_somebody_released_at_the_processor_ends(shop: Stack) -> None:
+    key = await held(shop)
+    async with shop.database() as db:
+        hold = await db.fetchval("SELECT hold_reference FROM payments WHERE id = $1", key)
+    body = {"payment_id": key, "authorization": hold, "amount": 4990, "currency": "EUR"}
+    reply = await shop.processor.post("/v1/voids", json=body, headers={"Idempotency-Key": new_key("by-hand")})
+    assert reply.status_code == 200
+    assert (await shop.get(key))["status"] == "authorized"
+    await send(shop, an_event(key, "void.succeeded"))
+    async with asyncio.timeout(20):
+        while (payment := await shop.get(key))["status"] == "authorized":
+            await asyncio.sleep(0.05)
+    assert payment["status"] == "expired"
+    await shop.assert_books_agree(key)
+
+
+@pytest.mark.parametrize(
+    "type_", ["authorization.expired", "authorization.declined", "void.succeeded", "refund.failed"]
+)
+async def test_hold_that_still_stands_is_captured_whatever_an_event_says_of_it(shop: Stack, type_: str) -> None:
+    key = await held(shop)
+    event = an_event(key, type_)
+    await send(shop, event)
+    assert await outcome(shop, event) == "delivered"
+    assert (await shop.capture(key, "ship")).json()["status"] == "succeeded"
+    await shop.assert_books_agree(key)
 
 
 @pytest.mark.parametrize("mode", ["duplicate", "hold"])
