@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, TypeAlias
 
 import pytest
 import pytest_asyncio
@@ -82,7 +82,9 @@ def signed(event: Json, **more: Any) -> tuple[bytes, str]:
     return body, signature(body, **more)
 
 
-FORGED: dict[str, Any] = {
+# A body and its signatures.
+Forge: TypeAlias = Callable[[Json], tuple[bytes, *tuple[str, ...]]]
+FORGED: dict[str, Forge] = {
     "no signature": lambda event: (signed(event)[0],),
     "two signatures": lambda event: (*signed(event), signed(event)[1]),
     "another secret": lambda event: signed(event, secret="whsec_of_somebody_else"),
@@ -101,7 +103,7 @@ FORGED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
-async def test_what_the_processor_has_not_just_signed_is_refused_and_not_stored(shop: Stack, forge: Any) -> None:
+async def test_what_the_processor_has_not_just_signed_is_refused_and_not_stored(shop: Stack, forge: Forge) -> None:
     before = await count(shop)
     event = an_event(new_key())
     reply = await post(shop, *forge(event))
