@@ -116,7 +116,8 @@ def test_examples_of_answers_are_whole_payments(openapi: Json) -> None:
         assert set(Payment.model_validate(example).model_dump(exclude_none=True)) == set(example)
 
 
-def test_every_route_under_v1_needs_the_bearer_key_but_that_of_processors_who_sign(openapi: Json) -> None:
+def test_every_route_under_v1_needs_the_bearer_key(openapi: Json) -> None:
+    """But that of processors, who sign."""
     schemes = openapi["components"]["securitySchemes"]
     for path, operations in openapi["paths"].items():
         for operation in operations.values():

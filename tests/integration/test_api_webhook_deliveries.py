@@ -61,7 +61,7 @@ async def test_running_payment_is_signalled_once_for_each_event_that_comes(shop:
 
 
 async def store(shop: Stack, *rows: tuple[str, str, str, str, str], after: float = 0) -> None:
-    """As if another API had stored them at the same moment, and not got round to telling anybody."""
+    """As if another API had stored them at the same moment, and not told anybody yet. The next event brings them along."""
     lease = timedelta(seconds=after)
     async with shop.database() as db:
         await db.executemany(
@@ -69,6 +69,8 @@ async def store(shop: Stack, *rows: tuple[str, str, str, str, str], after: float
             " VALUES ($1, $2, $3, $4, $5, now() + $6::interval)",
             [(*row, lease) for row in rows],
         )
+    await asyncio.sleep(min(after, 1))
+    await send(shop, an_event(new_key()))
 
 
 async def test_events_that_wait_for_the_same_payment_are_one_signal(shop: Stack) -> None:
@@ -89,8 +91,9 @@ async def test_events_that_wait_for_the_same_payment_are_one_signal(shop: Stack)
 async def test_event_that_another_api_took_and_died_with_is_delivered_after_its_lease(shop: Stack) -> None:
     key = new_key()
     await shop.pay(key)
-    event = an_event(key)
-    await store(shop, ("sandbox", event["id"], event["type"], "refund", key), after=1)
+    event, taken = an_event(key), an_event(key)
+    await store(shop, ("sandbox", taken["id"], taken["type"], "refund", key), after=3600)
+    await store(shop, ("sandbox", event["id"], event["type"], "refund", key), after=0.3)
     assert await outcome(shop, event) == "delivered"
     assert await told(shop, key) == [[event["id"]]]
 
@@ -136,7 +139,7 @@ async def test_event_of_another_processor_wakes_no_payment_of_this_one(shop: Sta
 
 async def test_payment_whose_workflow_was_terminated_goes_on_and_is_charged_once(shop: Stack) -> None:
     key = new_key()
-    await shop.fault("timeout_after_execution", payment_id=key, operation="authorize")
+    await shop.fault("unavailable", payment_id=key, operation="authorize", times=2)
     paying: Any = asyncio.create_task(shop.pay(key, wait=0))
     await until_pending(shop, key, "reserve")
     await (await handle_of(shop, key)).terminate("by mistake")
