@@ -61,7 +61,7 @@ async def test_running_payment_is_signalled_once_for_each_event_that_comes(shop:
 
 
 async def store(shop: Stack, *rows: tuple[str, str, str, str, str], after: float = 0) -> None:
-    """As if another API had stored them at the same moment, and not told anybody yet. The next event brings them along."""
+    """As if another API had stored them at the same moment, and told nobody yet. The next event brings them along."""
     lease = timedelta(seconds=after)
     async with shop.database() as db:
         await db.executemany(
