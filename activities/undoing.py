@@ -8,14 +8,14 @@ from activities.deciding import authorize_of, capture_of, decide_ending, movemen
 from activities.failures import UndoRefused, temporal_failures
 from activities.settling import Settling
 from gateways.port import PaymentGateway
-from ledger.port import CAPTURED_IS_NOT_CANCELED, Ledger
+from ledger.port import CAPTURED_IS_NOT_CANCELED, Ledger, PaymentRecord
 from ledger.postings import Account
 from payments.endings import charged_after_all
 from payments.messages import Ending, Held, Undo
 from payments.money import Money
-from payments.operations import Declined, Executed, Refund, Void
+from payments.operations import Capture, Declined, Executed, Refund, Void, key_of
 from payments.payment import Payment
-from payments.state import NOT_CHARGED
+from payments.state import NOT_CHARGED, PaymentStatus
 
 # The first void is that of the payment's own end.
 _FIRST_LATE: Final = 2
@@ -57,22 +57,52 @@ class UndoingActivities:
             return await self._give_back(undo.held, undo.ending, charge)
 
     @activity.defn
-    async def release_late_hold(self, payment_id: str) -> bool:
-        """Release a hold that appeared after the payment had ended: a customer who confirmed too late. The payment
-        stays as it ended. Returns whether there was one."""
+    async def keep_nothing(self, payment_id: str) -> bool:
+        """See that nothing of the customer's money is held or kept after a payment's end: release what they confirmed
+        too late, and refund again what came back of an undone charge. The payment stays as it ended.
+
+        Returns whether there was anything.
+        """
         async with temporal_failures():
             record = await self._ledger.find(payment_id)
             if record is None or record.payment.status not in NOT_CHARGED:
                 return False
-            hold = await self._gateway.find(authorize_of(payment_id, record.request))
-            if not isinstance(hold, Executed) or hold.hold != "open":
-                return False
-            money = Money(amount=hold.amount, currency=hold.currency)
-            # Another hold than the one that was released before, and so another void, under another key.
-            n = _FIRST_LATE + record.late_releases
-            await self._undone(Void(payment_id=payment_id, money=money, authorization=hold.reference, n=n))
-            await self._ledger.count_late_release(payment_id, record.late_releases)
-            return True
+            released = await self._release_late_hold(record)
+            return await self._refund_again(record) or released
+
+    async def _release_late_hold(self, record: PaymentRecord) -> bool:
+        payment = record.payment
+        hold = await self._gateway.find(authorize_of(payment.id, record.request))
+        if not isinstance(hold, Executed) or hold.hold != "open":
+            return False
+        money = Money(amount=hold.amount, currency=hold.currency)
+        # Another hold than the one that was released before, and so another void, under another key.
+        n = _FIRST_LATE + record.late_releases
+        await self._undone(Void(payment_id=payment.id, money=money, authorization=hold.reference, n=n))
+        await self._ledger.count_late_release(payment.id, record.late_releases)
+        return True
+
+    async def _refund_again(self, record: PaymentRecord) -> bool:
+        payment = record.payment
+        if payment.status is not PaymentStatus.FAILED:
+            return False
+        capture = str(payment.processor_reference)
+        last = Refund(payment_id=payment.id, money=payment.money, capture=capture, n=1 + record.late_refunds)
+        if not isinstance(await self._gateway.find(last), Declined):
+            return False
+        charge = await self._settling.executed(
+            Capture(payment_id=payment.id, money=payment.money, authorization=capture)
+        )
+        if charge is None:
+            return False
+        money = Money(amount=charge.amount, currency=charge.currency)
+        # The last attempt has failed for good, so this is another one, under another key.
+        again = last.model_copy(update={"money": money, "n": last.n + 1})
+        done = await self._undone(again)
+        await self._ledger.redo_refund(
+            payment.id, record.late_refunds, key_of(last), movement(again, done, Account.SUSPENSE)
+        )
+        return True
 
     async def _give_back(self, held: Held, ending: Ending, charge: Executed) -> Payment:
         money = Money(amount=charge.amount, currency=charge.currency)

@@ -1,14 +1,16 @@
-"""Payments whose customer must confirm first, in PostgreSQL."""
+"""Payments whose customer must confirm first, and what happens after a payment's end, in PostgreSQL."""
 
 from ledger.connections import Connected, Connection
 from ledger.port import PaymentRecord
+from ledger.posting import post
+from ledger.postings import Movement
 from ledger.queries import QUERIES
 from ledger.rows import present, record_of
 from payments.operations import RequiresAction
 
 
 class PostgresActions(Connected):
-    """The part of `ledger.port.Ledger` that is about customers' actions."""
+    """The part of `ledger.port.Ledger` that is about customers' actions and late truths."""
 
     async def require_action(self, payment_id: str, action: RequiresAction) -> PaymentRecord:
         """See `Ledger.require_action`."""
@@ -33,6 +35,17 @@ class PostgresActions(Connected):
 
         async def work(connection: Connection) -> None:
             await connection.execute(QUERIES["count_late_release"], payment_id, before)
+
+        await self._run(work)
+
+    async def redo_refund(self, payment_id: str, before: int, failed: str, again: Movement) -> None:
+        """See `Ledger.redo_refund`."""
+
+        async def work(connection: Connection) -> None:
+            async with connection.transaction():
+                if await connection.execute(QUERIES["count_late_refund"], payment_id, before) == "UPDATE 1":
+                    await connection.execute(QUERIES["reverse_posting"], payment_id, failed)
+                    await post(connection, (await _as_it_is(connection, payment_id)).payment, again)
 
         await self._run(work)
 

@@ -69,6 +69,8 @@ class PaymentRecord(BaseModel):
     """When it was seen that the customer had confirmed, or that it was too late; None while that is open."""
     late_releases: int = 0
     """How many holds appeared after the payment's end and were released."""
+    late_refunds: int = 0
+    """How many refunds of the undone charge failed after the payment's end and were made again."""
     answer: Payment | None
     """As it stood when it was first decided: what every repetition of the request is told. None while undecided."""
 
@@ -134,6 +136,11 @@ class Ledger(Protocol):
 
     async def count_late_release(self, payment_id: str, before: int) -> None:
         """One more hold was released that appeared after the payment's end, if there were so many before."""
+        ...
+
+    async def redo_refund(self, payment_id: str, before: int, failed: str, again: Movement) -> None:
+        """The refund of an undone charge failed after the processor had confirmed it, and was made again: reverse the
+        posting of the failed one's key, post the new one, and count it, if there were so many before."""
         ...
 
     async def begin_undoing(self, payment_id: str, ending: Ending) -> Payment | None:

@@ -168,6 +168,23 @@ RETURNING e.processor, e.id, e.type, e.concerns, e.payment_id
 UPDATE webhook_events SET delivered_at = now(), outcome = $3
 WHERE processor = $1 AND id = ANY ($2::text[]) AND delivered_at IS NULL
 
+-- name: reverse_posting
+-- A correction: the posting of an event ($2) the other way round, under a name of its own.
+WITH original AS (
+    SELECT t.*, p.debit_account, p.credit_account, p.amount, p.currency
+    FROM ledger_transactions t JOIN postings p ON p.transaction = t.sequence
+    WHERE t.payment_id = $1 AND t.operation_key = $2
+), recorded AS (
+    INSERT INTO ledger_transactions (payment_id, operation_key, operation, processor, processor_reference)
+    SELECT payment_id, 'reversal-of-' || operation_key, 'refund_reversal', processor, processor_reference FROM original
+    ON CONFLICT DO NOTHING
+    RETURNING sequence
+) INSERT INTO postings (transaction, debit_account, credit_account, amount, currency)
+    SELECT recorded.sequence, credit_account, debit_account, amount, currency FROM recorded, original
+
+-- name: count_late_refund
+UPDATE payments SET late_refunds = late_refunds + 1 WHERE id = $1 AND late_refunds = $2
+
 -- name: now
 SELECT now()
 

@@ -5,7 +5,8 @@ from typing import Final
 
 from ledger.connections import Connected, Connection
 from ledger.port import LedgerUnavailable, RefundRecord
-from ledger.postings import Account, Movement, posting_for
+from ledger.posting import post
+from ledger.postings import Account, Movement
 from ledger.queries import QUERIES
 from ledger.rows import present, record_of, refund_of
 from payments.identifiers import OperationKind, operation_key
@@ -69,7 +70,7 @@ class PostgresRefunds(Connected):
                     given_back = refund.amount if movement else 0
                     await connection.execute(QUERIES["apply_refund"], payment_id, refund.amount, given_back)
                     if movement is not None:
-                        await _post(connection, payment, movement)
+                        await post(connection, payment, movement)
                 return await _afterwards(connection, payment_id, refund_id)
 
         return await self._run(work)
@@ -84,7 +85,7 @@ class PostgresRefunds(Connected):
                 if refund.status is RefundStatus.SUCCEEDED:
                     await _end(connection, refund, failure, None)
                     await connection.execute(QUERIES["apply_refund"], payment_id, 0, -refund.amount)
-                    await _post(connection, payment, _reversal(refund))
+                    await post(connection, payment, _reversal(refund))
                 return await _afterwards(connection, payment_id, refund_id)
 
         return await self._run(work)
@@ -166,20 +167,4 @@ async def _end(connection: Connection, refund: Refund, failure: Failure | None, 
         failure and failure.code,
         failure and failure.message,
         reference,
-    )
-
-
-async def _post(connection: Connection, payment: Payment, movement: Movement) -> None:
-    posting = posting_for(movement, str(payment.processor))
-    await connection.execute(
-        QUERIES["post"],
-        payment.id,
-        movement.operation_key,
-        movement.operation,
-        payment.processor,
-        movement.processor_reference,
-        posting.debit_account,
-        posting.credit_account,
-        posting.money.amount,
-        posting.money.currency,
     )

@@ -38,6 +38,7 @@ def record_of(row: asyncpg.Record, *, claimed_now: bool = False) -> PaymentRecor
         capturing=row["capturing"] and CaptureOrder.model_validate_json(row["capturing"]),
         action_ended_at=row["action_ended_at"],
         late_releases=row["late_releases"],
+        late_refunds=row["late_refunds"],
         answer=row["answer"] and Payment.model_validate_json(row["answer"]),
     )
 

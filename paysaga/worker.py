@@ -52,7 +52,7 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
             steps.record,
             undoing.release,
             undoing.undo_charge,
-            undoing.release_late_hold,
+            undoing.keep_nothing,
             standing.wake,
             standing.begin_capture,
             standing.hold_has_ended,

@@ -65,8 +65,8 @@ class Staying(Requests):
         it is asked."""
         self._hold.check_asked = False
         if payment.status in NOT_CHARGED:
-            if await self._steps.release_late_hold(payment.id):
-                telling.released_late(payment)
+            if await self._steps.keep_nothing(payment.id):
+                telling.kept_nothing(payment)
         elif self._payment is not None and self._payment.amount_refunded:
             self._take_in(await self._steps.check_refunds(payment.id))
 

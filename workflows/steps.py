@@ -138,10 +138,10 @@ class Steps(Shield):
         summary = "ask the processor whether the hold stands"
         return await self._run(StandingActivities.hold_has_ended, payment_id, "hold-has-ended", summary)
 
-    async def release_late_hold(self, payment_id: str) -> bool:
-        """Release what a customer confirmed after the payment's end; whether there was such a hold."""
-        summary = "ask the processor whether anything is held after all, and void it"
-        return await self._run(UndoingActivities.release_late_hold, payment_id, "release-late-hold", summary)
+    async def keep_nothing(self, payment_id: str) -> bool:
+        """Give back what is held or charged after the payment's end; whether there was anything."""
+        summary = "ask the processor whether anything is held or charged after all, and give it back"
+        return await self._run(UndoingActivities.keep_nothing, payment_id, "keep-nothing", summary)
 
     async def give_up(self, held: Held, ending: Ending) -> Payment | None:
         """Release a hold that nobody has captured. None when it is being captured after all."""

@@ -155,10 +155,10 @@ def watching(payment: Payment) -> None:
     )
 
 
-def released_late(payment: Payment) -> None:
-    """A hold that appeared when the payment had ended."""
+def kept_nothing(payment: Payment) -> None:
+    """Something was held or charged when the payment had ended."""
     workflow.set_current_details(
-        f"{_outcome(payment)} The customer confirmed after that: what their bank then held for us was released."
+        f"{_outcome(payment)} Something was held or came back to us after that, and was given back again."
         f"{_reference(payment)}"
     )
 

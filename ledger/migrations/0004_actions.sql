@@ -9,4 +9,8 @@ ALTER TABLE payments ADD COLUMN late_releases integer NOT NULL DEFAULT 0;
 ALTER TABLE payments ADD CONSTRAINT requires_action_says_which CHECK (
     status <> 'requires_action' OR (next_action IS NOT NULL AND action_ended_at IS NULL));
 ALTER TABLE payments ADD CONSTRAINT only_an_action_ends CHECK (action_ended_at IS NULL OR next_action IS NOT NULL);
+-- Refunds of an undone charge that failed at the processor after it had confirmed them, and were made again.
+ALTER TABLE payments ADD COLUMN late_refunds integer NOT NULL DEFAULT 0;
+
 ALTER TABLE payments ADD CONSTRAINT late_releases_are_counted CHECK (late_releases >= 0);
+ALTER TABLE payments ADD CONSTRAINT late_refunds_are_counted CHECK (late_refunds >= 0);

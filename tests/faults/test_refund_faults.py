@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.test_every_fault import FAULTS
 from tests.harness import Stack, new_key
+from tests.workflow.test_cancellation import closed_status
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -75,3 +76,32 @@ async def test_refund_and_its_repetitions_during_a_restart_of_postgresql_are_one
     assert {(reply.status_code, reply.json()["status"]) for reply in replies} == {(201, "succeeded")}
     assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
     await stack.assert_books_agree(key)
+
+
+async def test_refund_of_an_undone_charge_that_fails_later_is_made_again_until_it_stands(stack: Stack) -> None:
+    key = new_key("undone")
+    await stack.fault("wrong_amount", payment_id=key, operation="capture")
+    await stack.fault("refund_fails_later", payment_id=key, operation="refund", seconds=0.5, times=2)
+    failed = (await stack.pay(key)).json()
+    assert (failed["status"], failed["amount_captured"], failed["amount_refunded"]) == ("failed", 4990, 4990)
+    expected = ["authorize", "capture", "refund"]
+    for _ in range(2):
+        expected += ["refund_failed"]
+        await until_journal_is(stack, key, expected)
+        expected += ["refund"]
+        # Told more than once, as processors do.
+        await asyncio.gather(stack.check(key), stack.check(key))
+        await until_journal_is(stack, key, expected)
+    await stack.check(key)
+    await closed_status(stack, key)
+    assert await stack.journal_operations(key) == expected
+    keys = [entry["key"] for entry in await stack.journal(key) if entry["operation"] == "refund"]
+    assert len(set(keys)) == 3
+    assert await stack.get(key) == failed
+    await stack.assert_books_agree(key)
+
+
+async def until_journal_is(stack: Stack, key: str, operations: list[str]) -> None:
+    async with asyncio.timeout(20):
+        while await stack.journal_operations(key) != operations:
+            await asyncio.sleep(0.05)

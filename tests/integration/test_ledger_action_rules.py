@@ -18,6 +18,7 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("requires_action_says_which", {"status": "requires_action", "next_action": ACTION, "action_ended_at": ENDED}),
     ("only_an_action_ends", {"action_ended_at": ENDED}),
     ("late_releases_are_counted", {"late_releases": -1}),
+    ("late_refunds_are_counted", {"late_refunds": -1}),
 ]
 
 
