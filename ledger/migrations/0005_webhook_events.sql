@@ -22,6 +22,8 @@ CREATE TABLE webhook_events (
     CONSTRAINT webhook_outcome_has_a_time CHECK ((delivered_at IS NULL) = (outcome IS NULL))
 );
 CREATE INDEX webhook_events_undelivered ON webhook_events (next_delivery_at) WHERE delivered_at IS NULL;
+-- For people who ask what the processor said of a payment.
+CREATE INDEX webhook_events_of_payment ON webhook_events (payment_id);
 
 CREATE TRIGGER never_forgotten BEFORE DELETE ON webhook_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_forgotten_truncate BEFORE TRUNCATE ON webhook_events EXECUTE FUNCTION refuse_change();
