@@ -39,7 +39,8 @@ UPDATE payments SET status = 'processing', action_ended_at = now(), updated_at =
 WHERE id = $1 AND status = 'requires_action'
 
 -- name: count_late_release
-UPDATE payments SET late_releases = late_releases + 1 WHERE id = $1 AND late_releases = $2
+UPDATE payments SET late_releases = late_releases + 1
+WHERE id = $1 AND status IN ('declined', 'canceled', 'failed', 'expired') AND late_releases = $2
 
 -- name: begin_undoing
 -- Waits for a transaction that is deciding the payment at this moment; then its status tells. What is being captured is
@@ -183,7 +184,7 @@ WITH original AS (
     SELECT recorded.sequence, credit_account, debit_account, amount, currency FROM recorded, original
 
 -- name: count_late_refund
-UPDATE payments SET late_refunds = late_refunds + 1 WHERE id = $1 AND late_refunds = $2
+UPDATE payments SET late_refunds = late_refunds + 1 WHERE id = $1 AND status = 'failed' AND late_refunds = $2
 
 -- name: now
 SELECT now()

@@ -23,7 +23,7 @@ WAIT_SECONDS: Final = 3600
 """No longer, since that is what the gateway makes of any longer Retry-After."""
 _FAULT: Final = {"fault": "rate_limited", "operation": "authorize", "times": 1_000_000, "seconds": WAIT_SECONDS}
 _OPEN: Final = "ExecutionStatus = 'Running' AND PaymentStatus = 'processing'"
-_POLL_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 2.0
 # So long nobody asks the processor any more: all have been told to wait.
 _QUIET_SECONDS: Final = 2.0
 # Evenly spread, and the last ones: those that are most likely not to wait yet.

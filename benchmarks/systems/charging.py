@@ -4,7 +4,7 @@ from gateways.sandbox.gateway import SandboxGateway
 from ledger.port import Claim, Decision
 from ledger.postings import Account, Movement
 from payments.identifiers import OperationKind
-from payments.operations import Authorize, Capture, Executed, Operation, key_of
+from payments.operations import Authorize, Capture, Declined, Executed, Operation, key_of
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
@@ -17,7 +17,8 @@ async def executed(gateway: SandboxGateway, operation: Operation) -> Executed:
     """Have it done at the processor. Raises `ChargeRefused`, and `GatewayError` when it isn't known."""
     outcome = await gateway.submit(operation)
     if not isinstance(outcome, Executed):
-        raise ChargeRefused(f"{operation.kind}: {outcome.code}: {outcome.message}")
+        why = f"{outcome.code}: {outcome.message}" if isinstance(outcome, Declined) else outcome.outcome
+        raise ChargeRefused(f"{operation.kind}: {why}")
     if (difference := outcome.differs_from(operation)) is not None:
         raise ChargeRefused(difference)
     return outcome

@@ -1,5 +1,6 @@
 """Short ways to say what the ledger's tests are about."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -11,6 +12,7 @@ from ledger.postings import Account, Movement
 from payments.identifiers import OperationKind, operation_key
 from payments.messages import Ending, RefundOrder
 from payments.money import Money
+from payments.operations import RequiresAction
 from payments.payment import Failure
 from payments.request import PaymentRequest
 from payments.state import PaymentStatus
@@ -18,6 +20,7 @@ from tests.harness import a_request, new_key
 
 EUR = Money(amount=4990, currency="EUR")
 DECLINED = Failure(code="card_declined", message="No.")
+ACTION = RequiresAction(reference="auth_1", url="http://bank.example/1", expires_at=datetime(2030, 1, 1, tzinfo=UTC))
 RELEASE = Ending(step="release", status=PaymentStatus.CANCELED, failure=Failure(code="canceled", message="Canceled."))
 
 

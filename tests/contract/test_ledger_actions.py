@@ -1,7 +1,7 @@
 """What every `Ledger` does with a payment whose customer must confirm first."""
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -9,13 +9,10 @@ import pytest_asyncio
 from ledger.connections import open_pool
 from ledger.port import LedgerRefused
 from ledger.postgres import PostgresLedger
-from payments.operations import RequiresAction
 from payments.payment import NextAction
 from payments.state import PaymentStatus
-from tests.contract.ledger_words import RELEASE, Books, declined, succeeded
+from tests.contract.ledger_words import ACTION, RELEASE, Books, declined, succeeded
 from tests.harness import Servers
-
-ACTION = RequiresAction(reference="auth_1", url="http://bank.example/1", expires_at=datetime(2030, 1, 1, tzinfo=UTC))
 
 
 @pytest_asyncio.fixture

@@ -16,7 +16,7 @@ from ledger.postgres import PostgresLedger
 from payments.messages import CaptureOrder
 from paysaga.dev.ports import HOST, free_port
 from paysaga.dev.postgres import EmbeddedPostgres
-from tests.contract.ledger_words import DECLINED, RELEASE, Books, a_claim, a_refund, sale, succeeded
+from tests.contract.ledger_words import ACTION, DECLINED, RELEASE, Books, a_claim, a_refund, given_back, sale, succeeded
 
 Call = Callable[[PostgresLedger, str], Awaitable[object]]
 CAPTURE = CaptureOrder(key="ship", fingerprint="0" * 64, amount=1, asked_at=datetime.now(UTC))
@@ -26,6 +26,10 @@ CALLS: dict[str, Call] = {
     "claim": lambda ledger, key: ledger.claim(a_claim(key)),
     "find": lambda ledger, key: ledger.find(key),
     "mark_unknown": lambda ledger, key: ledger.mark_unknown(key, "capture", timedelta(seconds=1)),
+    "require_action": lambda ledger, key: ledger.require_action(key, ACTION),
+    "end_action": lambda ledger, key: ledger.end_action(key),
+    "count_late_release": lambda ledger, key: ledger.count_late_release(key, 0),
+    "redo_refund": lambda ledger, key: ledger.redo_refund(key, 0, "refund-1", given_back(key)),
     "begin_undoing": lambda ledger, key: ledger.begin_undoing(key, RELEASE),
     "decide": lambda ledger, key: ledger.decide(succeeded(key)),
     "begin_capture": lambda ledger, key: ledger.begin_capture(key, CAPTURE),

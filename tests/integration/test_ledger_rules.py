@@ -95,7 +95,7 @@ async def test_key_names_one_payment(db: Connection) -> None:
 @pytest.mark.parametrize("status", ["processing", "requires_action"])
 async def test_order_has_one_open_payment(db: Connection, status: str) -> None:
     order = new_key("order")
-    await insert(db, "payments", **a_payment(order_id=order, status=status))
+    await insert(db, "payments", **a_payment(order_id=order, status=status, next_action="{}"))
     with pytest.raises(asyncpg.UniqueViolationError) as error:
         await insert(db, "payments", **a_payment(order_id=order))
     assert rule_of(error) == "one_payment_for_an_order"

@@ -41,8 +41,8 @@ def test_no_statement_hides_behind_another() -> None:
     assert {name for name, sql in QUERIES.items() if len(words.findall(sql)) != 1} == set()
 
 
-def test_every_change_is_of_one_payment_that_is_undecided_or_locked() -> None:
-    """Refunds change a decided payment's row; their statements run after `lock`, in one transaction."""
+def test_every_change_is_of_one_payment_in_a_known_state_or_locked() -> None:
+    """Refunds change a charged payment's row; their statements run after `lock`, in one transaction."""
     changing = {name: sql for name, sql in QUERIES.items() if re.search(r"\bUPDATE payments|\bDELETE\b", sql)}
     assert {name for name, sql in changing.items() if "WHERE id = $1" not in sql} == set()
     unguarded = {name for name, sql in changing.items() if "WHERE id = $1 AND status" not in sql}
