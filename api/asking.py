@@ -21,10 +21,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.failures import FailureType
 from api.calling import Deadline, retrieve, within
 from api.looking import Looking
-from api.opening import start_input, start_options, wake_options
+from api.opening import reopening
 from api.problems import temporal_unavailable
 from ledger.port import PaymentRecord
-from payments.messages import Start
 
 # A run that ends takes milliseconds to do so; the next one takes the request.
 _NEXT_RUN_SECONDS: Final = 0.05
@@ -66,11 +65,7 @@ class Asking:
     async def _once(
         self, record: PaymentRecord, update: str, request: BaseModel, key: str, answer: type[Answer]
     ) -> Answer | _Again | None:
-        if record.answer is None:
-            reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE
-            start, options = start_input(record.request, reuse, self._quiet_period), start_options(record.request)
-        else:
-            start, options = Start(quiet_seconds=int(self._quiet_period.total_seconds())), wake_options(record.request)
+        start, options = reopening(record, self._quiet_period)
         operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
             "PaymentWorkflow",
             start,

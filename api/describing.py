@@ -196,3 +196,35 @@ HELD: Final[dict[int | str, dict[str, Any]]] = {
         "content": _examples(outcome_unknown=_UNKNOWN | {"status": "authorized", "capture": "manual"}),
     },
 }
+RECEIVE_WEBHOOK: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "Sandbox-Signature",
+            "in": "header",
+            "description": "Of the processor `sandbox`, once: the time of sending in seconds since 1970, at most five "
+            "minutes from now, and the HMAC-SHA256 of `<t>.<raw body>` in hexadecimal.",
+            "schema": {"type": "string"},
+            "example": "t=1795444800,v1=" + "0123456789abcdef" * 4,
+        },
+    ],
+    "requestBody": {
+        "required": True,
+        "description": "An event in the processor's own form, at most 64 KiB.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "examples": {
+                    "refund": {
+                        "summary": "A refund failed after it had succeeded",
+                        "value": {
+                            "id": "evt_5f0c",
+                            "type": "refund.failed",
+                            "created_at": "2026-11-23T10:00:00.000000Z",
+                            "data": {"id": "re_81", "payment_id": "order-1001-try-1", "status": "failed"},
+                        },
+                    }
+                },
+            }
+        },
+    },
+}

@@ -6,6 +6,7 @@ from typing import Final, TypedDict
 
 from temporalio.common import Priority, TypedSearchAttributes, WorkflowIDReusePolicy
 
+from ledger.port import PaymentRecord
 from payments.messages import Start
 from payments.request import RecordedRequest
 from workflows import names
@@ -73,3 +74,12 @@ def start_input(request: RecordedRequest, reuse: WorkflowIDReusePolicy, quiet_pe
         nonce=secrets.token_hex(8),
         quiet_seconds=int(quiet_period.total_seconds()),
     )
+
+
+def reopening(record: PaymentRecord, quiet_period: timedelta) -> tuple[Start, StartOptions]:
+    """What the workflow of a payment that has a row is started with, if it isn't running: a decided one is woken, an
+    undecided one goes on with its request and the same keys."""
+    if record.answer is None:
+        start = start_input(record.request, WorkflowIDReusePolicy.ALLOW_DUPLICATE, quiet_period)
+        return start, start_options(record.request)
+    return Start(quiet_seconds=int(quiet_period.total_seconds())), wake_options(record.request)

@@ -26,6 +26,7 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
     IDEMPOTENCY_KEY_INVALID = "idempotency_key_invalid"
     MALFORMED_JSON = "malformed_json"
+    WEBHOOK_REFUSED = "webhook_refused"
     UNAUTHENTICATED = "unauthenticated"
     NOT_FOUND = "not_found"
     PAYMENT_NOT_FOUND = "payment_not_found"
@@ -49,6 +50,7 @@ _STATUS: Final[dict[Code, int]] = {
     Code.IDEMPOTENCY_KEY_MISSING: 400,
     Code.IDEMPOTENCY_KEY_INVALID: 400,
     Code.MALFORMED_JSON: 400,
+    Code.WEBHOOK_REFUSED: 400,
     Code.UNAUTHENTICATED: 401,
     Code.NOT_FOUND: 404,
     Code.PAYMENT_NOT_FOUND: 404,

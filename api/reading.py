@@ -86,7 +86,7 @@ def body_of(model: type[Body], *, optional: bool = False) -> Callable[[Request],
             return model()
         if not _JSON.fullmatch(request.headers.get("Content-Type", "")):
             raise ProblemError(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as `application/json` in UTF-8, and say so.")
-        value = parse_json(await _bytes(request))
+        value = parse_json(await raw_body(request, BODY_BYTES_MAX))
         if json_holds_card_number(value):
             raise refuse_card_number()
         try:
@@ -101,15 +101,16 @@ def body_of(model: type[Body], *, optional: bool = False) -> Callable[[Request],
     return read
 
 
-async def _bytes(request: Request) -> bytes:
-    too_large = ProblemError(Code.PAYLOAD_TOO_LARGE, f"The body must not have more than {BODY_BYTES_MAX} bytes.")
+async def raw_body(request: Request, bytes_max: int) -> bytes:
+    """The body, byte by byte. Raises `ProblemError` when it is longer, without reading it to its end."""
+    too_large = ProblemError(Code.PAYLOAD_TOO_LARGE, f"The body must not have more than {bytes_max} bytes.")
     length = request.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length[:12]) > BODY_BYTES_MAX:
+    if length.isdecimal() and int(length[:12]) > bytes_max:
         raise too_large
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > BODY_BYTES_MAX:
+        if len(content) > bytes_max:
             raise too_large
     return bytes(content)
 

@@ -9,6 +9,7 @@ from fastapi.security import HTTPBearer
 
 from api.capturing import Holds
 from api.reading import authenticate
+from api.receiving import Webhooks
 from api.refunding import Refunds
 from api.starting import Payments
 from ledger.port import Ledger
@@ -24,6 +25,7 @@ class Services:
     payments: Payments
     refunds: Refunds
     holds: Holds
+    webhooks: Webhooks
     ledger: Ledger
     api_key: str
     check_database: Callable[[], Awaitable[None]]
@@ -42,5 +44,5 @@ async def authenticated(
     services: Annotated[Services, Depends(services_of)],
     _documented: Annotated[object, Depends(_bearer)],
 ) -> None:
-    """Dependency of every route that isn't a probe. Raises `ProblemError`."""
+    """Dependency of every route for clients. Raises `ProblemError`."""
     authenticate(request, services.api_key)

@@ -1,7 +1,11 @@
 """The port to a payment processor. docs/adapters.md tells how to write an adapter for it."""
 
-from datetime import timedelta
-from typing import Protocol
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from payments.operations import Operation, Outcome
 
@@ -53,5 +57,44 @@ class PaymentGateway(Protocol):
         Of a hold it also says how that stands now, and of one that waits for its customer whether it still does.
 
         Raises `OutcomeUnknown` when the record can't be read.
+        """
+        ...
+
+
+class Concern(StrEnum):
+    """What a processor's event is about."""
+
+    AUTHORIZATION = "authorization"
+    """A hold: its customer confirmed it or gave up, it lapsed, somebody released it."""
+    REFUND = "refund"
+    OTHER = "other"
+    """Nothing that a payment could find out by asking."""
+
+
+class ProcessorEvent(BaseModel):
+    """One thing that a processor says has happened, in printable ASCII. It is a reason to ask the processor how the
+    payment stands, and never believed by itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
+    """The same each time the processor sends it, and never of two events."""
+    type: Annotated[str, Field(pattern=r"^[!-~]{1,100}$")]
+    """In the processor's own words."""
+    payment_id: Annotated[str, Field(pattern=r"^[ -~]{1,255}$")]
+    concerns: Concern
+
+
+class WebhookRefused(Exception):
+    """A request that the processor surely has not sent just now, or that can't be read. Says what is wrong with it."""
+
+
+class WebhookReader(Protocol):
+    """What paysaga needs of a processor's webhooks."""
+
+    def read(self, headers: Sequence[tuple[str, str]], body: bytes, now: datetime) -> ProcessorEvent:
+        """The event in a request, by its raw body and its headers (names in lower case, repeated ones repeated).
+
+        Raises `WebhookRefused` unless the processor has signed exactly these bytes, at about `now`.
         """
         ...

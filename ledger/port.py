@@ -1,6 +1,8 @@
 """The port to the books. Every method may be called twice with the same arguments: the second call is a no-op."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -185,4 +187,45 @@ class Ledger(Protocol):
     async def reverse_refund(self, payment_id: str, refund_id: str, failure: Failure) -> RefundRecord:
         """A refund that had succeeded failed at the processor after all: a correction in the books, and its amount can
         be refunded again. Does nothing to a refund that did not succeed."""
+        ...
+
+
+class WebhookEvent(BaseModel):
+    """What is kept of a processor's event. Not its body, which may hold what doesn't belong here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    processor: str
+    id: str
+    """One row for each, however often it comes."""
+    type: str
+    concerns: str
+    """What it is about, as the processor's adapter says."""
+    payment_id: str
+    """As the processor says: there may be no such payment."""
+
+
+class Delivery(StrEnum):
+    """What became of an event."""
+
+    DELIVERED = "delivered"
+    """Its payment was told to ask the processor."""
+    IGNORED = "ignored"
+    """It can't matter: there is no such payment here, or nothing of it that the event could have changed."""
+
+
+class Inbox(Protocol):
+    """Events of processors, from their arrival until payments are told. Each method raises `LedgerUnavailable`."""
+
+    async def store_event(self, event: WebhookEvent) -> bool:
+        """Keep the event, for good; False when one of this processor and id is there already, which stays."""
+        ...
+
+    async def take_events(self, limit: int, lease: timedelta) -> tuple[WebhookEvent, ...]:
+        """Undelivered ones, those first that have waited longest. Nobody else gets them while the lease runs; one that
+        is not delivered until then comes again."""
+        ...
+
+    async def end_delivery(self, processor: str, ids: Sequence[str], delivery: Delivery) -> None:
+        """They are done with. What was said of one before stays."""
         ...

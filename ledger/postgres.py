@@ -5,6 +5,7 @@ from typing import Final
 
 from ledger.actions import PostgresActions
 from ledger.connections import Connection
+from ledger.inbox import PostgresInbox
 from ledger.port import CAPTURED_IS_NOT_CANCELED, Claim, Decision, LedgerRefused, PaymentRecord
 from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
@@ -20,8 +21,8 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-class PostgresLedger(PostgresRefunds, PostgresActions):
-    """Implements `ledger.port.Ledger` over a pool of connections."""
+class PostgresLedger(PostgresRefunds, PostgresActions, PostgresInbox):
+    """Implements `ledger.port.Ledger` and `ledger.port.Inbox` over a pool of connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:
         """See `Ledger.claim`."""

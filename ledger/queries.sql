@@ -147,6 +147,28 @@ WITH opened AS (
 ) INSERT INTO postings (transaction, debit_account, credit_account, amount, currency)
     SELECT sequence, $6, $7, $8, $9 FROM recorded
 
+-- name: store_event
+-- Waits for another request with the same event: nobody is told that it is stored before it is.
+INSERT INTO webhook_events (processor, id, type, concerns, payment_id)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+RETURNING id
+
+-- name: take_events
+-- A lease, not a lock: no transaction is open while the payments are told.
+WITH due AS (
+    SELECT processor, id FROM webhook_events
+    WHERE delivered_at IS NULL AND next_delivery_at <= now()
+    ORDER BY next_delivery_at LIMIT $1
+    FOR UPDATE SKIP LOCKED
+) UPDATE webhook_events e SET next_delivery_at = now() + $2::interval FROM due
+WHERE e.processor = due.processor AND e.id = due.id
+RETURNING e.processor, e.id, e.type, e.concerns, e.payment_id
+
+-- name: end_delivery
+UPDATE webhook_events SET delivered_at = now(), outcome = $3
+WHERE processor = $1 AND id = ANY ($2::text[]) AND delivered_at IS NULL
+
 -- name: reverse_posting
 -- A correction: the posting of an event ($2) the other way round, under a name of its own.
 WITH original AS (

@@ -9,6 +9,8 @@ from temporalio.client import Client
 from api.app import create_app
 from api.asking import Asking
 from api.capturing import Holds
+from api.delivering import Delivering
+from api.receiving import Webhooks
 from api.refunding import Refunds
 from api.services import Services
 from api.starting import Payments
@@ -17,7 +19,7 @@ from ledger.postgres import PostgresLedger
 from paysaga import logs
 from paysaga.garbage import collect_seldom
 from paysaga.migrate import missing_search_attributes
-from paysaga.services import connect_temporal, open_ledger
+from paysaga.services import connect_temporal, open_ledger, webhook_readers
 from paysaga.settings import Settings
 from paysaga.worker import stop_signal, work
 
@@ -40,10 +42,12 @@ def build_services(client: Client, ledger: PostgresLedger, settings: Settings) -
             raise RuntimeError(f"search attributes not registered: {missing}; run `paysaga migrate`")
 
     asking = Asking(client, settings.quiet_period)
+    delivering = Delivering(client, ledger, ledger, settings.quiet_period)
     return Services(
         payments=Payments(client, ledger, settings.quiet_period),
         refunds=Refunds(asking, ledger),
         holds=Holds(asking, ledger),
+        webhooks=Webhooks(webhook_readers(settings), ledger, delivering),
         ledger=ledger,
         api_key=settings.api_key.get_secret_value(),
         check_database=check_database,
@@ -56,9 +60,9 @@ async def run(settings: Settings, *, with_worker: bool) -> None:
     logs.configure()
     client = await connect_temporal(lazy=True)
     async with open_ledger(settings) as ledger:
-        app = create_app(build_services(client, ledger, settings))
+        services = build_services(client, ledger, settings)
         config = uvicorn.Config(
-            app,
+            create_app(services),
             host=settings.api_host,
             port=settings.api_port,
             # Addresses hold payment ids, which are the clients' own words.
@@ -69,7 +73,8 @@ async def run(settings: Settings, *, with_worker: bool) -> None:
         )
         server = uvicorn.Server(config)
         collect_seldom()
-        await (_serve_and_work(server, settings) if with_worker else server.serve())
+        async with services.webhooks.delivered():
+            await (_serve_and_work(server, settings) if with_worker else server.serve())
 
 
 async def _serve_and_work(server: uvicorn.Server, settings: Settings) -> None:

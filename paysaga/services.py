@@ -8,7 +8,9 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 
+from gateways.port import WebhookReader
 from gateways.sandbox.gateway import SandboxGateway, open_sandbox_gateway
+from gateways.sandbox.webhooks import SandboxWebhookReader
 from ledger.connections import open_pool
 from ledger.postgres import PostgresLedger
 from paysaga.settings import Settings
@@ -42,3 +44,9 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[SandboxGateway]:
         key_window=settings.processor_key_window,
     ) as gateway:
         yield gateway
+
+
+def webhook_readers(settings: Settings) -> dict[str, WebhookReader]:
+    """By the processor's name; none without a secret that its webhooks are signed with."""
+    secrets = settings.webhook_secrets
+    return {SandboxGateway.name: SandboxWebhookReader(secrets)} if secrets else {}

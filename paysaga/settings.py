@@ -5,13 +5,25 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "PAYSAGA_"
 
 # Written by `paysaga dev` into <data-dir>/env for other programs; no setting of ours.
 FOREIGN_NAMES = frozenset({"PAYSAGA_API_URL"})
+
+SECRET_LENGTH_MIN = 16
+
+
+def _listed(secrets: SecretStr) -> list[str]:
+    return [secret.strip() for secret in secrets.get_secret_value().split(",")]
+
+
+def _long_enough(secrets: SecretStr | None) -> SecretStr | None:
+    if secrets is not None and any(len(secret) < SECRET_LENGTH_MIN for secret in _listed(secrets)):
+        raise ValueError(f"each secret needs at least {SECRET_LENGTH_MIN} characters")
+    return secrets
 
 
 class Settings(BaseSettings):
@@ -22,9 +34,16 @@ class Settings(BaseSettings):
 
     database_url: Annotated[str, Field(description="PostgreSQL, as postgresql://user:password@host:port/name")]
     processor_url: Annotated[str, Field(description="Base URL of the payment processor")]
-    api_key: Annotated[SecretStr, Field(min_length=16, description="The Bearer key that clients send")]
+    api_key: Annotated[SecretStr, Field(min_length=SECRET_LENGTH_MIN, description="The Bearer key that clients send")]
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    # What the processor signs its webhooks with. Several while it is replaced: any of them will do. Without one no
+    # webhooks are taken, and what they would have told is found later.
+    webhook_secret: Annotated[
+        SecretStr | None,
+        AfterValidator(_long_enough),
+        Field(description="What the processor signs its webhooks with; several are separated by commas"),
+    ] = None
 
     # An ordinary capture takes 1-3 s at a card network. A deadline that passes costs a look-up, never money. The upper
     # limit leaves room for that look-up within one try (activities/options.py).
@@ -36,6 +55,11 @@ class Settings(BaseSettings):
     quiet_period_seconds: Annotated[int, Field(ge=0, le=3650 * 24 * 3600)] = 30 * 24 * 3600
     # Connections of one process; PostgreSQL's default limit is 100 for all of them.
     database_connections: Annotated[int, Field(ge=1, le=100)] = 10
+
+    @property
+    def webhook_secrets(self) -> tuple[bytes, ...]:
+        """All that the processor may sign with now."""
+        return tuple(secret.encode() for secret in _listed(self.webhook_secret)) if self.webhook_secret else ()
 
     @property
     def processor_key_window(self) -> timedelta:

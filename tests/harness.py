@@ -18,11 +18,13 @@ from payments.messages import Start
 from paysaga.dev.ports import free_ports
 from paysaga.dev.postgres import EmbeddedPostgres
 from paysaga.dev.process import Server, clean_environment
-from paysaga.dev.services import ApiProcess, SandboxProcess, WorkerProcess
+from paysaga.dev.services import ApiProcess, SandboxProcess, WorkerProcess, telling
 from paysaga.dev.temporal import TemporalServer
 from workflows import names
 
 API_KEY = "sk_test_0123456789abcdef"
+WEBHOOK_SECRET = "whsec_0123456789abcdef"
+TAKES_WEBHOOKS = {"PAYSAGA_WEBHOOK_SECRET": WEBHOOK_SECRET}
 
 
 def new_key(word: str = "payment") -> str:
@@ -43,6 +45,7 @@ class Servers:
     postgres: EmbeddedPostgres
     temporal: TemporalServer
     sandbox: SandboxProcess
+    api_port: int  # free; where the processor sends its webhooks, if it does
 
     def env(self, **more: str) -> dict[str, str]:
         """The environment of our own processes. Payments sleep at once, unless a test is about their being open."""
@@ -69,15 +72,17 @@ async def running(*servers: Server) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def open_servers(
-    data: Path, *, sandbox: Sequence[str] = (), temporal: Sequence[str] = ()
+    data: Path, *, sandbox: Sequence[str] = (), temporal: Sequence[str] = (), webhooks: bool = False
 ) -> AsyncGenerator[Servers]:
     """Servers with a migrated database; processor and Temporal with these flags."""
-    postgres_port, temporal_port, sandbox_port = free_ports(3)
+    postgres_port, temporal_port, port, api_port = free_ports(4)
+    flags = [*sandbox, *(telling(port, api_port) if webhooks else ())]
     servers = Servers(
         data,
         EmbeddedPostgres(data, postgres_port),
         TemporalServer(data, temporal_port, extra_arguments=temporal),
-        SandboxProcess(data / "sandbox.sqlite", sandbox_port, flags=sandbox),
+        SandboxProcess(data / "sandbox.sqlite", port, flags=flags, webhook_secret=WEBHOOK_SECRET),
+        api_port,
     )
     async with running(servers.postgres, servers.temporal, servers.sandbox):
         connection = await asyncpg.connect(servers.postgres.dsn)
@@ -249,13 +254,14 @@ _POSTED = """
 
 @asynccontextmanager
 async def open_stack(
-    data: Path, *, sandbox: Sequence[str] = (), temporal: Sequence[str] = (), env: Mapping[str, str] | None = None
+    data: Path, *, env: Mapping[str, str] | None = None, webhooks: bool = False, **flags: Sequence[str]
 ) -> AsyncGenerator[Stack]:
-    """A whole stack of its own; processor and Temporal with these flags, worker and API with these settings."""
+    """A whole stack of its own; `sandbox` and `temporal` with these flags, worker and API with these settings."""
     async with AsyncExitStack() as exits:
-        servers = await exits.enter_async_context(open_servers(data, sandbox=sandbox, temporal=temporal))
-        worker = WorkerProcess(servers.env(**env or {}), log=data / "worker.log")
-        api = ApiProcess(servers.env(**env or {}), free_ports(1)[0], log=data / "api.log")
+        servers = await exits.enter_async_context(open_servers(data, webhooks=webhooks, **flags))
+        settings = servers.env(**(TAKES_WEBHOOKS if webhooks else {}) | dict(env or {}))
+        worker = WorkerProcess(settings, log=data / "worker.log")
+        api = ApiProcess(settings, servers.api_port, log=data / "api.log")
         await exits.enter_async_context(running(worker, api))
         stack = Stack(servers, worker, api)
         exits.push_async_callback(stack.close)

@@ -39,6 +39,7 @@ class DataDir:
         self.env_file = self.path / "env"
         self._lock_file = self.path / "lock"
         self._api_key_file = self.path / "api-key"
+        self._webhook_secret_file = self.path / "webhook-secret"
         self._postgres_port_file = self.path / "postgres-port"
         self._processes_file = self.path / "processes.json"
         self._lock: int | None = None
@@ -94,6 +95,15 @@ class DataDir:
             key = f"sk_test_{secrets.token_hex(16)}"
         write_private(self._api_key_file, key)
         return key
+
+    def webhook_secret(self) -> str:
+        """What the processor signs its webhooks with: the one of the last start, or a new one."""
+        with suppress(OSError):
+            if _API_KEY.fullmatch(secret := read_text(self._webhook_secret_file)):
+                return secret
+        secret = f"whsec_{secrets.token_hex(16)}"
+        write_private(self._webhook_secret_file, secret)
+        return secret
 
     def postgres_port(self) -> int:
         """The one of the last start, so that saved connections keep working, if nobody took it meanwhile."""

@@ -24,9 +24,19 @@ class SandboxProcess(Server):
 
     name = "processor"
 
-    def __init__(self, data_file: Path, port: int, *, log: Path | None = None, flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        data_file: Path,
+        port: int,
+        *,
+        log: Path | None = None,
+        flags: Sequence[str] = (),
+        webhook_secret: str = "",
+    ) -> None:
         super().__init__()
         self._flags = list(flags)
+        # Not among the flags: command lines can be read by everybody.
+        self._env = clean_environment(SANDBOX_WEBHOOK_SECRET=webhook_secret)
         self.port = port
         self.data_file = data_file
         self.log = log or data_file.with_suffix(".log")
@@ -37,10 +47,16 @@ class SandboxProcess(Server):
 
     async def _launch(self) -> Child:
         arguments = ["--host", HOST, "--port", str(self.port), "--data", str(self.data_file)]
-        return await start_program("sandbox", *arguments, *self._flags, log=self.log)
+        return await start_program("sandbox", *arguments, *self._flags, log=self.log, env=self._env)
 
     async def _answers(self) -> bool:
         return await get_status(f"{self.url}/livez") == 200
+
+
+def telling(port: int, api_port: int) -> list[str]:
+    """Flags of a sandbox on this port that tells the API of what happens, and sends its customers to itself."""
+    webhook_url = f"http://{HOST}:{api_port}/v1/webhooks/sandbox"
+    return ["--webhook-url", webhook_url, "--public-url", f"http://{HOST}:{port}"]
 
 
 class WorkerProcess(Server):

@@ -17,7 +17,7 @@ from paysaga.dev.options import Options
 from paysaga.dev.ports import HOST
 from paysaga.dev.postgres import EmbeddedPostgres
 from paysaga.dev.process import Child, Server, clean_environment, describe_exit
-from paysaga.dev.services import ApiProcess, SandboxProcess, WorkerProcess
+from paysaga.dev.services import ApiProcess, SandboxProcess, WorkerProcess, telling
 from paysaga.dev.temporal import NAMESPACE, TemporalServer
 
 _FIRST_PAUSE_SECONDS = 0.2
@@ -36,7 +36,11 @@ class Stack:
         self._watches: list[asyncio.Task[None]] = []
         self._postgres = EmbeddedPostgres(data.path, data.postgres_port())
         self._temporal = TemporalServer(data.path, options.temporal_port, options.ui_port)
-        self._processor = SandboxProcess(data.path / "processor.db", options.processor_port)
+        secret = data.webhook_secret()
+        flags = telling(options.processor_port, options.api_port)
+        self._processor = SandboxProcess(
+            data.path / "processor.db", options.processor_port, flags=flags, webhook_secret=secret
+        )
         self._postgres.check()
         self._temporal.check()
         self._settings = {
@@ -47,7 +51,8 @@ class Stack:
         temporal = {"TEMPORAL_ADDRESS": self._temporal.address, "TEMPORAL_NAMESPACE": NAMESPACE}
         self._env = clean_environment(**self._settings, **temporal, PAYSAGA_API_HOST=HOST)
         self._worker = WorkerProcess(self._env, log=data.path / "worker.log")
-        self._api = ApiProcess(self._env, options.api_port, log=data.path / "api.log")
+        takes_webhooks = self._env | {"PAYSAGA_WEBHOOK_SECRET": secret}
+        self._api = ApiProcess(takes_webhooks, options.api_port, log=data.path / "api.log")
 
     @property
     def addresses(self) -> dict[str, str]:

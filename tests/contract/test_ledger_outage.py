@@ -11,15 +11,16 @@ import pytest_asyncio
 
 from ledger.connections import open_pool
 from ledger.migrate import migrate
-from ledger.port import Ledger, LedgerUnavailable
+from ledger.port import Delivery, Inbox, Ledger, LedgerUnavailable, WebhookEvent
 from ledger.postgres import PostgresLedger
 from payments.messages import CaptureOrder
 from paysaga.dev.ports import HOST, free_port
 from paysaga.dev.postgres import EmbeddedPostgres
 from tests.contract.ledger_words import ACTION, DECLINED, RELEASE, Books, a_claim, a_refund, given_back, sale, succeeded
 
-Call = Callable[[Ledger, str], Awaitable[object]]
+Call = Callable[[PostgresLedger, str], Awaitable[object]]
 CAPTURE = CaptureOrder(key="ship", fingerprint="0" * 64, amount=1, asked_at=datetime.now(UTC))
+EVENT = WebhookEvent(processor="sandbox", id="evt_1", type="refund.failed", concerns="refund", payment_id="a-key")
 
 CALLS: dict[str, Call] = {
     "claim": lambda ledger, key: ledger.claim(a_claim(key)),
@@ -38,6 +39,9 @@ CALLS: dict[str, Call] = {
     "mark_refund_unknown": lambda ledger, key: ledger.mark_refund_unknown(key, "one", timedelta(seconds=1)),
     "end_refund": lambda ledger, key: ledger.end_refund(key, "one", DECLINED),
     "reverse_refund": lambda ledger, key: ledger.reverse_refund(key, "one", DECLINED),
+    "store_event": lambda ledger, key: ledger.store_event(EVENT.model_copy(update={"payment_id": key})),
+    "take_events": lambda ledger, _key: ledger.take_events(1, timedelta(seconds=1)),
+    "end_delivery": lambda ledger, _key: ledger.end_delivery("sandbox", [EVENT.id], Delivery.DELIVERED),
 }
 
 
@@ -59,8 +63,8 @@ async def books(postgres: EmbeddedPostgres) -> AsyncGenerator[Books]:
     await pool.close()
 
 
-def test_every_method_of_the_port_is_tried_here() -> None:
-    assert set(CALLS) == {name for name in vars(Ledger) if not name.startswith("_")}
+def test_every_method_of_the_ports_is_tried_here() -> None:
+    assert set(CALLS) == {name for port in (Ledger, Inbox) for name in vars(port) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())

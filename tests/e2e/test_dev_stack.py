@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Generator
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -47,6 +48,24 @@ def test_env_holds_the_names_that_other_programs_rely_on(dev: Dev) -> None:
         "PAYSAGA_PROCESSOR_URL",
     }
     assert (dev.data_dir / "env").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_happens_later_at_the_processor_is_told_to_the_api(dev: Dev) -> None:
+    """Which takes nothing that isn't signed with the secret of both."""
+    request = {
+        "payment_id": "nobody",
+        "amount": 1,
+        "currency": "EUR",
+        "payment_method": "pm_card_authenticationRequired",
+    }
+    url = dev.env["PAYSAGA_PROCESSOR_URL"]
+    with httpx2.Client(base_url=url) as processor:
+        waiting = processor.post("/v1/authorizations", json=request, headers={"Idempotency-Key": "later"}).json()
+        assert waiting["next_action"]["url"] == f"{url}/actions/{waiting['id']}"
+        processor.post(f"/actions/{waiting['id']}", json={"result": "confirm"})
+        dev.until(lambda: any(event["delivered_at"] for event in processor.get("/events").json()["data"]))
+    unsigned = httpx2.post(f"{dev.env['PAYSAGA_API_URL']}/v1/webhooks/sandbox", json={})
+    assert unsigned.json()["code"] == "webhook_refused"
 
 
 def test_every_address_that_it_prints_answers(dev: Dev) -> None:

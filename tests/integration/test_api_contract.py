@@ -17,6 +17,7 @@ STATUS_OF: dict[str, int] = {
     "idempotency_key_missing": 400,
     "idempotency_key_invalid": 400,
     "malformed_json": 400,
+    "webhook_refused": 400,
     "unauthenticated": 401,
     "forbidden": 403,
     "payment_not_found": 404,
@@ -60,6 +61,13 @@ PROBLEMS_OF: dict[tuple[str, str], set[str]] = {
         "temporal_unavailable",
         "database_unavailable",
     },
+    ("post", "/v1/webhooks/{processor}"): {
+        "webhook_refused",
+        "not_found",
+        "payload_too_large",
+        "card_number_refused",
+        "database_unavailable",
+    },
 }
 
 
@@ -93,7 +101,7 @@ def test_route_documents_each_of_its_problems_and_no_others(openapi: Json, call:
         for code, example in content["examples"].items():
             assert (example["value"]["code"], str(example["value"]["status"])) == (code, status)
         documented |= dict.fromkeys(response["description"].replace("`", "").split(" or "), status)
-    assert documented == {code: str(STATUS_OF[code]) for code in PROBLEMS_OF[call]}
+    assert documented == {code: str((STATUS_OF | STATUS_OF_HTTP)[code]) for code in PROBLEMS_OF[call]}
 
 
 def test_examples_of_answers_are_whole_payments(openapi: Json) -> None:
@@ -109,11 +117,16 @@ def test_examples_of_answers_are_whole_payments(openapi: Json) -> None:
 
 
 def test_every_route_under_v1_needs_the_bearer_key(openapi: Json) -> None:
+    """But that of processors, who sign."""
     schemes = openapi["components"]["securitySchemes"]
-    for call in PROBLEMS_OF:
-        (needed,) = operation_of(openapi, call)["security"]
-        (name,) = needed
-        assert (schemes[name]["type"], schemes[name]["scheme"]) == ("http", "bearer")
+    for path, operations in openapi["paths"].items():
+        for operation in operations.values():
+            if path.startswith("/v1/webhooks/") or not path.startswith("/v1/"):
+                assert "security" not in operation
+                continue
+            (needed,) = operation["security"]
+            (name,) = needed
+            assert (schemes[name]["type"], schemes[name]["scheme"]) == ("http", "bearer")
 
 
 def references(value: object) -> set[str]:

@@ -39,4 +39,4 @@ def test_every_folder_with_code_is_a_package(folder: str) -> None:
 @pytest.mark.parametrize("gateway", [path.parent.name for path in ROOT.glob("gateways/*/__init__.py")])
 def test_every_gateway_has_the_same_files(gateway: str) -> None:
     files = {path.name for path in (ROOT / "gateways" / gateway).glob("*.py")}
-    assert {"__init__.py", "gateway.py", "mapping.py"} <= files
+    assert {"__init__.py", "gateway.py", "mapping.py", "webhooks.py"} <= files

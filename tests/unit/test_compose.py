@@ -197,7 +197,7 @@ def test_our_settings_are_real_ones_and_complete(name: str) -> None:
     ours = {variable.removeprefix(PREFIX).lower() for variable in given if variable.startswith(PREFIX)}
     assert ours <= set(Settings.model_fields)
     if name == "sandbox":
-        assert not given
+        assert list(given) == ["SANDBOX_WEBHOOK_SECRET"]
         return
     assert ours >= {field for field, info in Settings.model_fields.items() if info.is_required()}
     assert given["TEMPORAL_ADDRESS"] == "temporal:7233"
@@ -223,9 +223,22 @@ def test_addresses_name_services_and_the_ports_on_which_they_listen() -> None:
     assert SERVICES["temporal"].environment["DB"] == "postgres12"
 
 
+def test_webhooks_reach_the_api_and_only_it_and_their_sender_know_the_secret() -> None:
+    assert option("sandbox", "--webhook-url") == f"http://api:{option('api', '--port')}/v1/webhooks/sandbox"
+    secret = SERVICES["sandbox"].environment["SANDBOX_WEBHOOK_SECRET"]
+    assert secret == SERVICES["api"].environment["PAYSAGA_WEBHOOK_SECRET"]
+    assert {name for name, service in SERVICES.items() if secret in service.environment.values()} == {"sandbox", "api"}
+
+
 def test_what_is_published_is_for_this_machine_only() -> None:
     published = {name: service.ports for name, service in SERVICES.items() if service.ports}
-    assert published == {"temporal-ui": ["127.0.0.1:8233:8080"], "api": ["127.0.0.1:8080:8080"]}
+    assert published == {
+        "temporal-ui": ["127.0.0.1:8233:8080"],
+        "sandbox": ["127.0.0.1:8090:8090"],
+        "api": ["127.0.0.1:8080:8080"],
+    }
+    assert published["sandbox"][0].endswith(f":{option('sandbox', '--port')}")
+    assert option("sandbox", "--public-url") == f"http://{published['sandbox'][0].rpartition(':')[0]}"
     assert published["api"][0].endswith(f":{option('api', '--port')}")
     assert f"EXPOSE {option('api', '--port')}\n" in DOCKERFILE
 
