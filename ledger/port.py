@@ -13,6 +13,7 @@ from payments.operations import Executed, RequiresAction
 from payments.payment import Failure, Payment, Refund
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
+from payments.timeline import TimelineEvent
 
 
 class LedgerError(Exception):
@@ -120,6 +121,10 @@ class Ledger(Protocol):
 
     async def refunds(self, payment_id: str) -> tuple[Refund, ...]:
         """All refunds of the payment, the oldest first."""
+        ...
+
+    async def timeline(self, payment_id: str) -> tuple[TimelineEvent, ...]:
+        """Everything that happened to the payment, the oldest first; nothing for a key that was never claimed."""
         ...
 
     async def mark_unknown(self, payment_id: str, operation: str, next_check: timedelta) -> None:

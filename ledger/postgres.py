@@ -11,6 +11,7 @@ from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
 from ledger.refunds import PostgresRefunds
 from ledger.rows import decided, present, record_of
+from ledger.timeline import PostgresTimeline
 from payments.messages import CaptureOrder, Ending
 from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, processing_payment
 from payments.state import OPEN, PaymentStatus, can_move
@@ -21,7 +22,7 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-class PostgresLedger(PostgresRefunds, PostgresActions, PostgresInbox):
+class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, PostgresInbox):
     """Implements `ledger.port.Ledger` and `ledger.port.Inbox` over a pool of connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:

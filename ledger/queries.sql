@@ -112,10 +112,12 @@ SET amount_refunding = amount_refunding + $2, updated_at = greatest(updated_at, 
 WHERE id = $1
 
 -- name: mark_refund_unknown
--- Guarded, as `mark_unknown` is.
-UPDATE refunds
+-- Guarded, as `mark_unknown` is. Holds the payment's row, so that this event, too, has its place among the others.
+WITH payment AS (
+    SELECT id FROM payments WHERE id = $1 FOR UPDATE
+) UPDATE refunds r
 SET unknown_since = coalesce(unknown_since, now()), unknown_next_check = now() + $3::interval, updated_at = now()
-WHERE payment_id = $1 AND id = $2 AND status = 'pending'
+FROM payment WHERE r.payment_id = payment.id AND r.id = $2 AND r.status = 'pending'
 
 -- name: end_refund
 UPDATE refunds
@@ -185,6 +187,10 @@ WITH original AS (
 
 -- name: count_late_refund
 UPDATE payments SET late_refunds = late_refunds + 1 WHERE id = $1 AND status = 'failed' AND late_refunds = $2
+
+-- name: timeline
+SELECT position, type, actor, refund_id, reference, data, created_at FROM payment_events
+WHERE payment_id = $1 ORDER BY position
 
 -- name: now
 SELECT now()

@@ -1,6 +1,6 @@
 """The ways in which a payment ends without a charge, in words for programs and for people."""
 
-from payments.messages import Ending
+from payments.messages import Ending, Requester
 from payments.operations import Conflicted, Declined
 from payments.payment import Failure
 from payments.state import PaymentStatus
@@ -59,7 +59,7 @@ def not_recordable(reason: str) -> Ending:
     return Ending(step="undo-charge", status=PaymentStatus.FAILED, failure=failure)
 
 
-def canceled() -> Ending:
+def canceled(by: Requester) -> Ending:
     """Canceled before the charge was sent; the hold is released."""
     failure = Failure(code="canceled", message="The payment was canceled before it was charged.")
-    return Ending(step="release", status=PaymentStatus.CANCELED, failure=failure, gives_up=True)
+    return Ending(step="release", status=PaymentStatus.CANCELED, failure=failure, gives_up=True, by=by)

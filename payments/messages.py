@@ -18,6 +18,9 @@ from payments.refunds import RefundRequest
 from payments.request import RecordedRequest
 from payments.state import PaymentStatus
 
+Requester = Literal["client", "operator"]
+"""Who asks: a program over HTTP, or a person (or another program) by signal or with Temporal's own means."""
+
 
 class Message(BaseModel):
     """Immutable, and tolerant of fields that a newer deployment added."""
@@ -78,6 +81,8 @@ class Ending(Message):
     conflicted: bool = False
     gives_up: bool = False
     """Nobody has captured the hold: not honoured when somebody has begun to."""
+    by: Requester | None = None
+    """Who asked for it; None when nobody did."""
 
 
 class CaptureOrder(Message):
@@ -193,7 +198,7 @@ class RefundOrder(Message):
     fingerprint: str
     amount: int | None = None
     reason: str | None = None
-    requested_by: Literal["client", "operator"]
+    requested_by: Requester
     refused: Failure | None = None
     nonce: str = ""
 

@@ -9,7 +9,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from payments.captures import capture_before
     from payments.endings import canceled, hold_ended, not_captured_in_time, not_confirmed_in_time
-    from payments.messages import CaptureOrder, Ending, Held, RequestCapture, Waiting
+    from payments.messages import CaptureOrder, Ending, Held, RequestCapture, Requester, Waiting
     from workflows.messages import malformed
     from workflows.shielding import Shield
     from workflows.steps import Steps
@@ -32,13 +32,18 @@ class Holding:
     """What is asked of a payment while it waits. The first capture counts."""
 
     def __init__(self) -> None:
-        self.cancel_asked = False
+        self.cancel_asked: Requester | None = None
+        """Who asked first."""
         self.check_asked = False
         """Somebody says that the processor has news."""
         self.begun: CaptureOrder | None = None
         """The capture that is in the payment's row. One that was only asked for may come too late."""
         self._wanted: CaptureOrder | None = None
         self._next_look = FIRST_LOOK
+
+    def ask_cancel(self, by: Requester) -> None:
+        """Release what is held, if nothing was captured."""
+        self.cancel_asked = self.cancel_asked or by
 
     def ask_capture(self, request: RequestCapture, held: int) -> None:
         """Raises `ApplicationError` for more than is held."""
@@ -56,13 +61,13 @@ class Holding:
         with contextlib.suppress(TimeoutError):
             await steps.finish(
                 workflow.wait_condition(
-                    lambda: self.check_asked or self._given_up(steps),
+                    lambda: self.check_asked or self.given_up(steps) is not None,
                     timeout=pause,
                     timeout_summary="for the customer; then the processor is asked",
                 )
             )
         self.check_asked = False
-        return canceled() if self._given_up(steps) else None
+        return self.given_up(steps)
 
     async def asked(self, held: Held, steps: Steps) -> CaptureOrder | Ending | None:
         """What is to become of a hold; None when the history has grown long, and another run should wait on."""
@@ -72,21 +77,27 @@ class Holding:
             try:
                 await steps.finish(
                     workflow.wait_condition(
-                        lambda: self._wanted is not None or self._given_up(steps) or self.check_asked or long_history(),
+                        lambda: self._word(steps) is not None or self.check_asked or long_history(),
                         timeout=left,
                         timeout_summary="to be captured until then",
                     )
                 )
             except TimeoutError:
                 return not_captured_in_time()
-            if self._wanted is not None or self._given_up(steps) or not self.check_asked:
-                return self._wanted or (canceled() if self._given_up(steps) else None)
+            word = self._word(steps)
+            if word is not None or not self.check_asked:
+                return word
             self.check_asked = False
             if await steps.hold_has_ended(held.payment_id):
                 return hold_ended()
 
-    def _given_up(self, steps: Shield) -> bool:
-        return self.cancel_asked or steps.cancel_requested
+    def _word(self, steps: Shield) -> CaptureOrder | Ending | None:
+        return self._wanted or self.given_up(steps)
+
+    def given_up(self, steps: Shield) -> Ending | None:
+        """How it ends if somebody has canceled it, be it by Temporal's own cancellation."""
+        by = self.cancel_asked or ("operator" if steps.cancel_requested else None)
+        return None if by is None else canceled(by)
 
 
 def _confirm_before(waiting: Waiting) -> datetime:

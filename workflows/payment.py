@@ -8,7 +8,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from payments.endings import canceled, charge_conflicted, declined, not_recordable
+    from payments.endings import charge_conflicted, declined, not_recordable
     from payments.messages import (
         CaptureOrder,
         Charged,
@@ -65,7 +65,7 @@ class PaymentWorkflow(Staying):
     async def _pay(self, start: Start, request: RecordedRequest) -> Payment | None:
         """At once, inside this workflow task; if anything is not as usual, step by step, where people can see it."""
         claim = _claim(request, again=start.again)
-        canceled_already = self._hold.cancel_asked or workflow.cancellation_reason() is not None
+        canceled_already = self._hold.cancel_asked is not None or workflow.cancellation_reason() is not None
         word = None if canceled_already else await self._steps.pay_at_once(claim)
         return await self._pay_step_by_step(claim, word)
 
@@ -75,10 +75,10 @@ class PaymentWorkflow(Staying):
             return await self._as_decided(held)
         if held.ending is not None:
             return await self._steps.undo(held, held.ending)
-        cancel = self._hold.cancel_asked or self._steps.cancel_requested
-        if cancel and held.ours and not self._steps.charge_sent:
+        given_up = self._hold.given_up(self._steps)
+        if given_up is not None and held.ours and not self._steps.charge_sent:
             # Neither this run nor another one has sent the charge; else the payment is finished.
-            return await self._steps.undo(held, canceled())
+            return await self._steps.undo(held, given_up)
         return await self._charge_and_record(held)
 
     async def _confirmed(self, claim: Reserve, word: Reservation) -> Held | Decided:

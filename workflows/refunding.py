@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Coroutine
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.options import UNTIL_KNOWN
     from activities.refunding import RefundActivities
     from payments.identifiers import refund_activity_id
-    from payments.messages import Refunded, RefundOrder, RequestRefund
+    from payments.messages import Refunded, RefundOrder, Requester, RequestRefund
     from payments.money import Money
     from payments.payment import Failure, Payment, Refund
     from payments.refunds import REFUSALS_MAX, RefundRefusal, is_refused, refusal_of
@@ -85,7 +85,7 @@ class Refunding:
                 del self._begun[order.refund_id]
 
 
-def order_of(raw: RawValue, requested_by: Literal["client", "operator"]) -> RefundOrder:
+def order_of(raw: RawValue, requested_by: Requester) -> RefundOrder:
     """What is asked for. Raises `ApplicationError` of type Malformed."""
     request = decode(raw, RequestRefund)
     return RefundOrder(

@@ -80,7 +80,7 @@ class Requests:
     @workflow.update
     async def cancel(self, raw_request: RawValue) -> PaymentAnswer:
         """Release what is held, if nothing was captured; the answer tells."""
-        self._hold.cancel_asked = True
+        self._hold.ask_cancel("client")
         await self._known()
         return await self._outcome()
 
@@ -92,7 +92,7 @@ class Requests:
     @workflow.signal(name="cancel", description="Release the hold, if nothing was charged yet. Needs no data.")
     async def cancel_by_signal(self, raw_request: RawValue) -> None:
         """The same for who wants no answer; whatever comes along is ignored."""
-        self._hold.cancel_asked = True
+        self._hold.ask_cancel("operator")
 
     @workflow.signal(description="Ask the processor now whether it has news. Needs no data.")
     async def check(self, raw_request: RawValue) -> None:

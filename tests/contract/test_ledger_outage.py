@@ -35,6 +35,7 @@ CALLS: dict[str, Call] = {
     "begin_capture": lambda ledger, key: ledger.begin_capture(key, CAPTURE),
     "reserve_refund": lambda ledger, key: ledger.reserve_refund(a_refund(key, "another")),
     "refunds": lambda ledger, key: ledger.refunds(key),
+    "timeline": lambda ledger, key: ledger.timeline(key),
     "find_refund": lambda ledger, key: ledger.find_refund(key, "one"),
     "mark_refund_unknown": lambda ledger, key: ledger.mark_refund_unknown(key, "one", timedelta(seconds=1)),
     "end_refund": lambda ledger, key: ledger.end_refund(key, "one", DECLINED),

@@ -86,6 +86,7 @@ async def test_without_postgres_nothing_is_started_and_the_key_pays_afterwards(b
         await assert_unavailable(broken.pay(key, wait=30), "database_unavailable")
         await assert_unavailable(broken.pay(paid), "database_unavailable")
         await assert_unavailable(broken.http.get(f"/v1/payments/{paid}"), "database_unavailable")
+        await assert_unavailable(broken.http.get(f"/v1/payments/{paid}/timeline"), "database_unavailable")
         await assert_unavailable(broken.http.get(f"/v1/payments/{key}"), "database_unavailable")
         await assert_not_ready(broken, database="unavailable")
     await assert_nothing_of(broken, key)
@@ -108,6 +109,8 @@ async def test_without_temporal_decided_payments_are_answered_and_new_ones_pay_a
             *(assert_unavailable(broken.pay(key, wait=wait), "temporal_unavailable") for wait in (0, None, 30))
         )
         await assert_unavailable(broken.http.get(f"/v1/payments/{key}"), "temporal_unavailable")
+        await assert_unavailable(broken.http.get(f"/v1/payments/{key}/timeline"), "temporal_unavailable")
+        assert (await broken.http.get(f"/v1/payments/{paid}/timeline")).status_code == 200
         replay = await broken.pay(paid)
         assert (replay.status_code, replay.content) == (201, first.content)
         assert replay.headers["Idempotent-Replayed"] == "true"

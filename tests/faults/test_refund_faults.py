@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.test_every_fault import FAULTS
 from tests.harness import Stack, new_key
+from tests.timelines import said, timeline
 from tests.workflow.test_cancellation import closed_status
 
 
@@ -98,6 +99,7 @@ async def test_refund_of_an_undone_charge_that_fails_later_is_made_again_until_i
     keys = [entry["key"] for entry in await stack.journal(key) if entry["operation"] == "refund"]
     assert len(set(keys)) == 3
     assert await stack.get(key) == failed
+    assert [type_ for type_, _ in said(await timeline(stack, key))][-2:] == ["payment.refunded_again"] * 2
     await stack.assert_books_agree(key)
 
 

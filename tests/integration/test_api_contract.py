@@ -68,6 +68,13 @@ PROBLEMS_OF: dict[tuple[str, str], set[str]] = {
         "card_number_refused",
         "database_unavailable",
     },
+    ("get", "/v1/payments/{payment_id}/timeline"): {
+        "unauthenticated",
+        "payment_not_found",
+        "card_number_refused",
+        "temporal_unavailable",
+        "database_unavailable",
+    },
 }
 
 

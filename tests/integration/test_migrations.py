@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,8 @@ import pytest_asyncio
 from ledger import migrate as module
 from ledger.migrate import MigrationChanged, digest, migrate, migrations
 from tests.harness import Servers
+from tests.integration.ledger_rows import ANSWER, a_payment, insert
+from tests.integration.test_ledger_refund_rules import a_refund
 
 
 @pytest_asyncio.fixture
@@ -109,6 +112,62 @@ async def test_failing_migration_does_not_keep_others_waiting(dsn: str, monkeypa
             await migrate(connection)
         known(monkeypatch, {"0001_a.sql": "CREATE TABLE a ()"})
         assert await run(dsn) == ["0001_a.sql"]
+
+
+# Reference and failure code: a refund that was refused by us, is under way, succeeded, was declined, failed later.
+OLD_REFUNDS = [
+    ("refused", "failed", None, "refund_exceeds_refundable"),
+    ("pending", "pending", None, None),
+    ("good", "succeeded", "re_1", None),
+    ("declined", "failed", None, "card_declined"),
+    ("reversed", "failed", "re_2", "refund_failed"),
+]
+
+
+async def test_payments_that_are_older_than_the_timeline_are_told_as_far_as_their_rows_tell(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, {name: sql for name, sql in migrations().items() if name < "0006"})
+    await run(dsn)
+    async with connected(dsn) as db:
+        # The books of these payments are no matter here.
+        await db.execute("SET session_replication_role = replica; SET timezone = 'UTC'")
+        decided = {"answer": ANSWER, "processor_reference": "ref_1", "updated_at": datetime(2026, 2, 1, tzinfo=UTC)}
+        refunded = decided | {"status": "partially_refunded", "amount_captured": 4990, "amount_refunded": 10}
+        failure = {"failure_code": "no", "failure_message": "No."}
+        for fields in (
+            a_payment(id="processing"),
+            a_payment(id="declined", **decided | failure | {"status": "declined"}),
+            a_payment(id="refunded", **refunded),
+        ):
+            await insert(db, "payments", **fields | {"created_at": datetime(2026, 1, 1, tzinfo=UTC)})
+        for n, (refund, status, reference, code) in enumerate(OLD_REFUNDS):
+            failure = {"failure_code": code, "failure_message": code}
+            at = {
+                "created_at": datetime(2026, 1, 2 + n, tzinfo=UTC),
+                "updated_at": datetime(2026, 1, 20 + n, tzinfo=UTC),
+            }
+            fields = a_refund("refunded", id=refund, status=status, processor_reference=reference)
+            await insert(db, "refunds", **fields | failure | at)
+        known(monkeypatch, migrations())
+        assert "0006_payment_events.sql" in await migrate(db)
+        rows = await db.fetch("SELECT * FROM payment_events ORDER BY position")
+    assert [row["created_at"] for row in rows] == sorted(row["created_at"] for row in rows)
+    told = {
+        key: [(r["type"], r["actor"]) for r in rows if r["payment_id"] == key] for key in ("processing", "declined")
+    }
+    created = ("payment.created", "client")
+    assert told == {"processing": [created], "declined": [created, ("payment.declined", "processor")]}
+    old = [(row["type"], row["refund_id"], row["reference"]) for row in rows if row["payment_id"] == "refunded"]
+    assert old == [
+        ("payment.created", None, None),
+        ("refund.refused", "refused", None),
+        *(("refund.created", refund, None) for refund, *_ in OLD_REFUNDS[1:]),
+        ("refund.succeeded", "good", "re_1"),
+        ("refund.failed", "declined", None),
+        ("refund.reversed", "reversed", "re_2"),
+        ("payment.partially_refunded", None, None),
+    ]
 
 
 def test_migrations_are_numbered_without_a_gap() -> None:

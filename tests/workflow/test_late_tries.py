@@ -90,7 +90,7 @@ async def test_release_of_a_hold_that_an_earlier_run_has_charged_gives_the_charg
 ) -> None:
     key = new_key()
     done = await charged(steps, key)
-    payment = await steps.run("release", Undo(held=done.held, ending=canceled()))
+    payment = await steps.run("release", Undo(held=done.held, ending=canceled("client")))
     assert (payment.status, payment.amount_captured, payment.amount_refunded) == ("failed", 4990, 4990)
     assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
     await stack.assert_books_agree(key)
@@ -102,7 +102,7 @@ async def test_release_of_a_hold_that_somebody_else_released_ends(steps: Steps, 
     body = {"payment_id": key, "authorization": held.hold.reference, "amount": 4990, "currency": "EUR"}
     reply = await stack.processor.post("/v1/voids", json=body, headers={"Idempotency-Key": new_key("by-hand")})
     assert reply.status_code == 200
-    payment = await steps.run("release", Undo(held=held, ending=canceled()))
+    payment = await steps.run("release", Undo(held=held, ending=canceled("client")))
     assert payment.status == "canceled"
     assert await stack.journal_operations(key) == ["authorize", "void"]
 

@@ -1,0 +1,36 @@
+"""What happened to payments, from PostgreSQL. The database's own triggers write it: see 0006_payment_events.sql."""
+
+from typing import Final
+
+import asyncpg
+from pydantic import JsonValue, TypeAdapter
+
+from ledger.connections import Connected, Connection
+from ledger.queries import QUERIES
+from payments.timeline import TimelineEvent
+
+_DATA: Final = TypeAdapter(dict[str, JsonValue])
+
+
+class PostgresTimeline(Connected):
+    """The part of `ledger.port.Ledger` that is about what happened."""
+
+    async def timeline(self, payment_id: str) -> tuple[TimelineEvent, ...]:
+        """See `Ledger.timeline`."""
+
+        async def work(connection: Connection) -> tuple[TimelineEvent, ...]:
+            return tuple(_event_of(row) for row in await connection.fetch(QUERIES["timeline"], payment_id))
+
+        return await self._run(work)
+
+
+def _event_of(row: asyncpg.Record) -> TimelineEvent:
+    return TimelineEvent(
+        id=f"evt_{row['position']}",
+        type=row["type"],
+        actor=row["actor"],
+        refund_id=row["refund_id"],
+        reference=row["reference"],
+        data=_DATA.validate_json(row["data"]),
+        created_at=row["created_at"],
+    )
