@@ -38,6 +38,7 @@ async def test_answer_has_every_field_of_the_contract(stack: Stack) -> None:
         "capture": "automatic",
         "processor": "sandbox",
         "capture_before": None,
+        "next_action": None,
         "failure": None,
         "outcome_unknown": None,
         "conflicted": False,

@@ -166,7 +166,8 @@ def test_a_signal_ends_it_at_once_though_a_request_hangs(tmp_path: Path, number:
         began = time.monotonic()
         sandbox.process.send_signal(number)
         assert sandbox.process.wait(5) == 0
-        assert time.monotonic() - began < 0.8
+        # The request would hang for much longer.
+        assert time.monotonic() - began < 3
         assert isinstance(hanging.exception(), httpx2.TransportError)
 
 
