@@ -9,7 +9,7 @@ from payments.messages import Start
 from tests.harness import Stack, new_key
 from tests.refusals import assert_problem
 from tests.timelines import moved, said, timeline
-from tests.workflow.test_cancellation import handle_of, until_pending
+from tests.workflow.test_cancellation import closed_status, handle_of, until_pending
 from tests.workflow.test_customer_action import settled, waiting
 
 CREATED = ("payment.created", "client")
@@ -105,12 +105,17 @@ async def test_hold_is_told_and_who_asked_for_how_much_of_it(stack: Stack) -> No
     ]
 
 
-async def test_hold_that_was_canceled_is_told_as_undone_and_charged_nothing(stack: Stack) -> None:
+@pytest.mark.parametrize("actor", ["client", "operator"])
+async def test_hold_that_was_canceled_is_told_as_undone_by_whoever_canceled_it(stack: Stack, actor: str) -> None:
     key = new_key()
     await stack.pay(key, capture="manual")
-    assert (await stack.cancel(key)).json()["status"] == "canceled"
+    if actor == "client":
+        assert (await stack.cancel(key)).json()["status"] == "canceled"
+    else:
+        await (await handle_of(stack, key)).signal("cancel", None)
+        await closed_status(stack, key)
     events = await timeline(stack, key)
-    assert [type_ for type_, _ in said(events)[2:]] == ["payment.undoing", "payment.canceled"]
+    assert said(events) == [CREATED, AUTHORIZED, ("payment.undoing", actor), ("payment.canceled", actor)]
     assert set(moved(events).values()) == {0}
 
 
