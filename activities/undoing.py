@@ -8,7 +8,7 @@ from activities.deciding import authorize_of, capture_of, decide_ending, movemen
 from activities.failures import UndoRefused, temporal_failures
 from activities.settling import Settling
 from gateways.port import PaymentGateway
-from ledger.port import CAPTURED_IS_NOT_CANCELED, Ledger, PaymentRecord
+from ledger.port import CAPTURED_IS_NOT_CANCELED, Ledger, LedgerRefused, PaymentRecord
 from ledger.postings import Account
 from payments.endings import charged_after_all
 from payments.messages import Ending, Held, Undo
@@ -32,8 +32,9 @@ class UndoingActivities:
     @activity.defn
     async def release(self, undo: Undo) -> Payment:
         """Void the hold and decide the payment. If an earlier run has charged it after all, refund the charge."""
-        # A hold that is being captured is not given up: that is final, and then the capture decides.
+        # A hold that is being captured, or was, is not given up: that is final, and then the capture decides.
         async with temporal_failures(final_rule=CAPTURED_IS_NOT_CANCELED):
+            await self._refuse_what_was_charged(undo)
             decided = await self._ledger.begin_undoing(undo.held.payment_id, undo.ending)
         if decided is not None:
             return decided
@@ -69,6 +70,16 @@ class UndoingActivities:
                 return False
             released = await self._release_late_hold(record)
             return await self._refund_again(record) or released
+
+    async def _refuse_what_was_charged(self, undo: Undo) -> None:
+        """A worker that died while it paid at once may have sent the charge, and Temporal knows nothing of it."""
+        if not (undo.ending.gives_up and undo.held.ours):
+            return
+        record = await self._ledger.find(undo.held.payment_id)
+        if record is None or record.undoing is not None:
+            return
+        if isinstance(await self._gateway.find(capture_of(undo.held)), Executed):
+            raise LedgerRefused(CAPTURED_IS_NOT_CANCELED, "the hold was captured before the payment was canceled")
 
     async def _release_late_hold(self, record: PaymentRecord) -> bool:
         payment = record.payment

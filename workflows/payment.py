@@ -75,10 +75,12 @@ class PaymentWorkflow(Staying):
             return await self._as_decided(held)
         if held.ending is not None:
             return await self._steps.undo(held, held.ending)
-        given_up = self._hold.given_up(self._steps)
-        if given_up is not None and held.ours and not self._steps.charge_sent:
-            # Neither this run nor another one has sent the charge; else the payment is finished.
-            return await self._steps.undo(held, given_up)
+        asked = self._hold.given_up(self._steps)
+        if asked is not None and held.ours and not self._steps.charge_sent:
+            # No run has sent the charge, unless a worker died with it. Then the payment is finished.
+            given_up = await self._steps.give_up(held, asked)
+            if given_up is not None:
+                return given_up
         return await self._charge_and_record(held)
 
     async def _confirmed(self, claim: Reserve, word: Reservation) -> Held | Decided:
