@@ -77,7 +77,7 @@ class Payments:
         if record is not None and (answer := _answer_of(record, request)):
             return answer
         for reuse in (WorkflowIDReusePolicy.REJECT_DUPLICATE, WorkflowIDReusePolicy.ALLOW_DUPLICATE):
-            word = await self._ask(payment_id, request, reuse, deadline, confirmed=_confirmed(record))
+            word = await self._ask(payment_id, request, reuse, deadline, record)
             if isinstance(word, Decided):
                 return word
             if word is NoAnswer.STARTED:
@@ -92,7 +92,7 @@ class Payments:
                     _refuse_difference(started.request, request)
                 continue
             if word is NoAnswer.OTHER_REQUEST and record is None:
-                await self._probe(payment_id, request)
+                await self._probe(payment_id, request, record)
             return Undecided(record.payment if record else processing_payment(payment_id, request, datetime.now(UTC)))
         raise temporal_unavailable()
 
@@ -120,19 +120,18 @@ class Payments:
         request: RecordedRequest,
         reuse: WorkflowIDReusePolicy,
         deadline: Deadline,
-        *,
-        confirmed: bool,
+        record: PaymentRecord | None,
     ) -> Decided | NoAnswer:
         """One call to Temporal, within the caller's time and our own."""
         if deadline.seconds_left > 0:
-            ask = self._start_and_wait(payment_id, request, reuse, confirmed=confirmed)
+            ask = self._start_and_wait(payment_id, request, reuse, confirmed=_confirmed(record))
         else:
             # An update is accepted when the workflow's first task is done, which is too late for who doesn't wait.
-            ask = self._start(payment_id, request, reuse)
+            ask = self._start(payment_id, request, reuse, record)
         word = await within(deadline, self._looking, ask)
         if word is None:
             # A busy Temporal may take long to start it; of one that isn't started nothing may be said.
-            await self._probe(payment_id, request)
+            await self._probe(payment_id, request, record)
             return NoAnswer.NOT_YET
         return word
 
@@ -169,7 +168,9 @@ class Payments:
             return NoAnswer.CLOSED
         return Decided(answer.payment, replayed=answer.nonce != start.nonce)
 
-    async def _start(self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy) -> NoAnswer:
+    async def _start(
+        self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, record: PaymentRecord | None
+    ) -> NoAnswer:
         """Starts the payment unless it is there. Raises `ProblemError` when it is there for another request."""
         try:
             await self._client.start_workflow(  # pyright: ignore[reportUnknownMemberType]
@@ -181,14 +182,17 @@ class Payments:
                 **start_options(request),
             )
         except WorkflowAlreadyStartedError:
-            await self._probe(payment_id, request)
+            await self._probe(payment_id, request, record)
             return NoAnswer.NOT_YET if await self._looking.is_open(payment_id) else NoAnswer.CLOSED
         except (RPCError, RuntimeError) as error:
             return _no_answer(error)
         return NoAnswer.STARTED
 
-    async def _probe(self, payment_id: str, request: RecordedRequest) -> None:
-        """Raises `ProblemError` unless Temporal is there and has this payment, with this request."""
+    async def _probe(self, payment_id: str, request: RecordedRequest, record: PaymentRecord | None) -> None:
+        """Raises `ProblemError` unless this payment is there with this request: in the ledger, or in Temporal."""
+        if record is not None:
+            # A run that was woken was started without the request.
+            return
         started = await self._looking.first_event(payment_id)
         if started is None:
             raise temporal_unavailable()

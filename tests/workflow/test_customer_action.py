@@ -194,6 +194,15 @@ async def test_terminated_payment_goes_on_waiting_when_its_request_is_repeated(s
     await stack.assert_books_agree(payment["id"])
 
 
+async def test_who_does_not_wait_is_told_what_a_woken_payment_requires(stack: Stack) -> None:
+    payment = await waiting(stack)
+    await (await handle_of(stack, payment["id"])).terminate("by mistake")
+    await stack.check(payment["id"])
+    repeated = await stack.pay(payment["id"], payment_method=METHOD, wait=0)
+    assert (repeated.status_code, repeated.json().get("next_action")) == (202, payment["next_action"])
+    assert (await stack.cancel(payment["id"])).status_code == 200
+
+
 async def test_terminated_payment_that_is_confirmed_meanwhile_is_charged_when_it_is_checked(stack: Stack) -> None:
     payment = await waiting(stack)
     await (await handle_of(stack, payment["id"])).terminate("by mistake")
