@@ -41,8 +41,10 @@ async def again(stack: Stack, key: str, **fields: Any) -> tuple[int, str]:
 
 @pytest_asyncio.fixture(scope="module")
 async def hasty(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
-    """A processor whose customers have two seconds."""
-    async with open_stack(tmp_path_factory.mktemp("hasty"), sandbox=("--action-period", "2")) as stack:
+    """Customers have six seconds, payments are watched for three more, and the processor forgets keys after three, an
+    hour less than it says being what is left to us."""
+    env = {"PAYSAGA_QUIET_PERIOD_SECONDS": "3", "PAYSAGA_PROCESSOR_KEY_WINDOW_SECONDS": "3603"}
+    async with open_stack(tmp_path_factory.mktemp("hasty"), sandbox=("--action-period", "6"), env=env) as stack:
         yield stack
 
 
@@ -138,16 +140,12 @@ async def test_what_a_customer_confirms_after_a_cancellation_is_released_by_a_vo
     await stack.assert_books_agree(payment["id"])
 
 
-async def test_late_confirmation_that_nobody_tells_us_of_is_found_while_the_payment_is_watched(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    data = tmp_path_factory.mktemp("watched")
-    async with open_stack(data, sandbox=("--action-period", "1"), env={"PAYSAGA_QUIET_PERIOD_SECONDS": "4"}) as stack:
-        payment = await waiting(stack)
-        assert (await settled(stack, payment["id"]))["status"] == "expired"
-        await stack.act(payment, "confirm", late=True)
-        await stack.until_journal_has(payment["id"], "void")
-        await stack.assert_books_agree(payment["id"])
+async def test_late_confirmation_that_nobody_tells_us_of_is_found_while_the_payment_is_watched(hasty: Stack) -> None:
+    payment = await waiting(hasty)
+    assert (await settled(hasty, payment["id"]))["status"] == "expired"
+    await hasty.act(payment, "confirm", late=True)
+    await hasty.until_journal_has(payment["id"], "void")
+    await hasty.assert_books_agree(payment["id"])
 
 
 @pytest.mark.parametrize("how", ["api", "signal", "temporal"])
@@ -244,19 +242,14 @@ async def test_payment_that_waits_for_its_customer_can_not_be_refunded(stack: St
     assert (reply.status_code, reply.json()["code"]) == (409, "payment_not_refundable")
 
 
-async def test_charge_is_sent_although_the_customer_took_longer_than_the_processor_remembers_keys(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+async def test_charge_is_sent_although_the_customer_took_longer_than_the_processor_remembers_keys(hasty: Stack) -> None:
     """Nobody can have sent the charge before they confirmed."""
-    # An hour less than this is left to us.
-    env = {"PAYSAGA_PROCESSOR_KEY_WINDOW_SECONDS": "3603"}
-    async with open_stack(tmp_path_factory.mktemp("long"), env=env) as stack:
-        payment = await waiting(stack)
-        await asyncio.sleep(4)
-        await stack.act(payment, "confirm")
-        await stack.check(payment["id"])
-        assert (await settled(stack, payment["id"]))["status"] == "succeeded"
-        await stack.assert_books_agree(payment["id"])
+    payment = await waiting(hasty)
+    await asyncio.sleep(3.5)
+    await hasty.act(payment, "confirm")
+    await hasty.check(payment["id"])
+    assert (await settled(hasty, payment["id"]))["status"] == "succeeded"
+    await hasty.assert_books_agree(payment["id"])
 
 
 @pytest.mark.parametrize("arguments", [[], ["--input", "1", "--input", "2"], ["--input", '{"status": "succeeded"}']])
