@@ -107,3 +107,19 @@ async def until_journal_is(stack: Stack, key: str, operations: list[str]) -> Non
     async with asyncio.timeout(20):
         while await stack.journal_operations(key) != operations:
             await asyncio.sleep(0.05)
+
+
+async def test_refund_of_an_undone_charge_that_fails_before_the_books_have_it_is_made_again(stack: Stack) -> None:
+    key, currency = new_key("undone"), "TOP"
+    await stack.fault("wrong_amount", payment_id=key, operation="capture")
+    await stack.fault("refund_fails_later", payment_id=key, operation="refund", seconds=0.5)
+    async with stack.database() as db:
+        await db.execute("INSERT INTO accounts VALUES ('suspense', $1, now()) ON CONFLICT DO NOTHING", currency)
+    await stack.pay(key, currency=currency, wait=1)
+    await stack.until_journal_has(key, "refund")
+    await asyncio.sleep(1)
+    async with stack.database() as db:
+        await db.execute("UPDATE accounts SET closed_at = NULL WHERE name = 'suspense' AND currency = $1", currency)
+    await until_journal_is(stack, key, ["authorize", "capture", "refund", "refund_failed", "refund"])
+    assert (await stack.until_decided(key))["status"] == "failed"
+    await stack.assert_books_agree(key)
