@@ -159,3 +159,17 @@ def test_refund_that_failed_matters_to_a_payment_that_was_undone_in_another_curr
     payment = processing_payment("p", PaymentRequest.model_validate(a_request()), datetime.now(UTC))
     payment = payment.model_copy(update={"status": PaymentStatus(status), "processor": "sandbox"})
     assert is_news(event, payment) is matters
+
+
+async def test_terminated_payment_that_was_confirmed_is_charged_when_its_request_is_repeated(stack: Stack) -> None:
+    """Nobody else tells it: the run that the webhook reached is gone."""
+    payment = await waiting(stack)
+    for _ in range(2):
+        await (await handle_of(stack, payment["id"])).terminate("by mistake")
+        repeated = await stack.pay(payment["id"], payment_method=METHOD)
+        assert (repeated.status_code, repeated.json()["next_action"]) == (202, payment["next_action"])
+    await (await handle_of(stack, payment["id"])).terminate("by mistake")
+    await stack.act(payment, "confirm")
+    assert await again(stack, payment["id"]) == (201, "succeeded")
+    assert await stack.journal_operations(payment["id"]) == ["authorize", "capture"]
+    await stack.assert_books_agree(payment["id"])
