@@ -73,5 +73,6 @@ async def decide_ending(
             failure=ending.failure,
             conflicted=ending.conflicted,
             movements=movements,
+            unless_confirmed=held is None,
         )
     )

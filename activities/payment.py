@@ -72,13 +72,10 @@ class PaymentActivities:
             )
             match outcome:
                 case Executed():
-                    if record.payment.status is PaymentStatus.REQUIRES_ACTION:
-                        record = await self._ledger.end_action(step.payment_id)
-                    held = _held(step, record, outcome, record.undoing)
-                    waits = step.request.capture == MANUAL and held.ending is None
-                    return await self._authorized(held) if waits else held
+                    return await self._placed(step, record, outcome)
                 case Declined():
-                    return await self._end(step.payment_id, declined(outcome))
+                    # If we had begun to undo it, then what we voided is declined now.
+                    return await self._end(step.payment_id, record.undoing or declined(outcome))
                 case RequiresAction():
                     return await self._waiting(step.payment_id, outcome)
                 case Conflicted():
@@ -114,6 +111,16 @@ class PaymentActivities:
                     return await self._leave_to_be_undone(held.payment_id, charge_conflicted(charge))
                 case _:
                     assert_never(charge)
+
+    async def _placed(self, step: Reserve, record: PaymentRecord, hold: Executed) -> Held | Decided:
+        if record.payment.status is PaymentStatus.REQUIRES_ACTION:
+            record = await self._ledger.end_action(step.payment_id)
+            if record.answer is not None:
+                # Another try had seen an end without a hold. What was confirmed after that is released, not charged.
+                return Decided(payment=record.answer, before=True)
+        held = _held(step, record, hold, record.undoing)
+        waits = step.request.capture == MANUAL and held.ending is None
+        return await self._authorized(held) if waits else held
 
     async def _waiting(self, payment_id: str, action: RequiresAction) -> Waiting | Decided:
         record = await self._ledger.require_action(payment_id, action)

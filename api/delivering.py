@@ -16,7 +16,7 @@ from api.opening import reopening
 from gateways.port import Concern
 from ledger.port import Delivery, Inbox, Ledger, LedgerUnavailable, PaymentRecord, WebhookEvent
 from payments.payment import Payment
-from payments.state import CHARGED, OPEN
+from payments.state import CHARGED, OPEN, PaymentStatus
 
 SIGNAL: Final = "check"
 # An event is delivered as soon as it is stored. This is for those of an API that stopped before it could, or failed to.
@@ -136,7 +136,8 @@ def _matters(event: WebhookEvent, payment: Payment) -> bool:
         case Concern.AUTHORIZATION:
             return payment.status not in CHARGED
         case Concern.REFUND:
-            return payment.status in OPEN or payment.amount_captured > 0
+            # An undone charge of another currency than was asked for stands in the books only, not in the amounts.
+            return payment.status in OPEN | {PaymentStatus.FAILED} or payment.amount_captured > 0
         case _:
             return False
 

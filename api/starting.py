@@ -140,6 +140,8 @@ class Payments:
     ) -> Decided | NoAnswer:
         """Update-with-Start: starts the payment or joins it, and brings the answer."""
         pay, start = Pay(fingerprint=request.fingerprint()), start_input(request, reuse, self._quiet_period)
+        # Temporal keeps the first answer of an ID, also of a run that was terminated since: that would start no other.
+        update_id = pay.fingerprint if reuse is WorkflowIDReusePolicy.REJECT_DUPLICATE else start.nonce
         operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
             "PaymentWorkflow",
             start,
@@ -152,8 +154,8 @@ class Payments:
             answer: PayAnswer = await self._client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType]
                 "pay",
                 pay,
-                # Temporal keeps the first answer of an ID. Until the customer has confirmed, it is that they must.
-                id=f"{pay.fingerprint}-confirmed" if confirmed else pay.fingerprint,
+                # Until the customer has confirmed, the first answer is that they must.
+                id=f"{update_id}-confirmed" if confirmed else update_id,
                 start_workflow_operation=operation,
                 result_type=PayAnswer,
             )
@@ -163,7 +165,7 @@ class Payments:
         finally:
             await retrieve(operation)
         if answer.waits:
-            return NoAnswer.NOT_YET
+            return NoAnswer.NOT_YET if await self._looking.is_open(payment_id) else NoAnswer.CLOSED
         if answer.payment is None:
             return NoAnswer.CLOSED
         return Decided(answer.payment, replayed=answer.nonce != start.nonce)

@@ -90,6 +90,8 @@ class Decision(BaseModel):
     movements: tuple[Movement, ...] = ()
     hold: Executed | None = None
     """Of a payment that becomes authorized."""
+    unless_confirmed: bool = False
+    """Nothing was held, so nothing is undone first: not for a payment that a customer is known to have confirmed."""
 
 
 class RefundRecord(BaseModel):
@@ -165,7 +167,8 @@ class Ledger(Protocol):
         """Post the movements and decide the payment, in one transaction; return it as it was decided.
 
         Movements that were recorded before are not posted again. A payment that was decided before stays as it is, and
-        the first answer, which may be that it is authorized, stays for ever.
+        the first answer, which may be that it is authorized, stays for ever. What a customer has confirmed is refused
+        (`LedgerRefused`) if the decision says so.
         """
         ...
 

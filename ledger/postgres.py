@@ -109,6 +109,8 @@ class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, Postgre
                     return _as_decided(record, decision.status)
                 if record.undoing is not None and decision.status is PaymentStatus.AUTHORIZED:
                     raise LedgerRefused("undone_never_succeeds", "the payment is being undone")
+                if decision.unless_confirmed and record.action_ended_at is not None:
+                    raise LedgerRefused("confirmed_is_undone_first", "the customer has confirmed the payment")
                 if not can_move(before, decision.status):
                     raise LedgerRefused("state_machine", f"{before} can't become {decision.status}")
                 answer = decided(record.payment, decision, row["read_at"])
@@ -130,6 +132,7 @@ class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, Postgre
                     before,
                     decision.hold and decision.hold.reference,
                     decision.hold and decision.hold.expires_at,
+                    decision.unless_confirmed,
                 )
                 if written is not None:
                     return answer

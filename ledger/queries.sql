@@ -28,14 +28,17 @@ SET unknown_since = CASE WHEN unknown_operation = $2 THEN unknown_since ELSE now
 WHERE id = $1 AND status IN ('processing', 'requires_action', 'authorized')
 
 -- name: require_action
--- Guarded: a try that comes too late must not bring back what is over.
+-- Guarded: a try that comes too late must not bring back what is over. What is required stays as it was told first; each
+-- look that finds it required still ends what was unknown.
 UPDATE payments
-SET status = 'requires_action', next_action = $2, updated_at = now(),
+SET status = 'requires_action', next_action = coalesce(next_action, $2), updated_at = now(),
     unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
-WHERE id = $1 AND status = 'processing' AND action_ended_at IS NULL AND undoing IS NULL
+WHERE id = $1 AND status IN ('processing', 'requires_action') AND action_ended_at IS NULL AND undoing IS NULL
+  AND (status = 'processing' OR unknown_operation IS NOT NULL)
 
 -- name: end_action
-UPDATE payments SET status = 'processing', action_ended_at = now(), updated_at = now()
+UPDATE payments SET status = 'processing', action_ended_at = now(), updated_at = now(),
+    unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
 WHERE id = $1 AND status = 'requires_action'
 
 -- name: count_late_release
@@ -67,6 +70,7 @@ WITH payment AS (
         action_ended_at = CASE WHEN next_action IS NOT NULL THEN coalesce(action_ended_at, $11) END,
         unknown_operation = NULL, unknown_since = NULL, unknown_next_check = NULL
     WHERE id = $1 AND status = $19 AND ($2 <> 'authorized' OR undoing IS NULL)
+      AND (NOT $22::boolean OR action_ended_at IS NULL)
     RETURNING id, processor
 ), movement AS (
     SELECT * FROM payment, unnest($12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::bigint[],

@@ -36,6 +36,8 @@ class Holding:
         """Who asked first."""
         self.check_asked = False
         """Somebody says that the processor has news."""
+        self.checks = 0
+        """How often somebody has said so."""
         self.begun: CaptureOrder | None = None
         """The capture that is in the payment's row. One that was only asked for may come too late."""
         self._wanted: CaptureOrder | None = None
@@ -44,6 +46,10 @@ class Holding:
     def ask_cancel(self, by: Requester) -> None:
         """Release what is held, if nothing was captured."""
         self.cancel_asked = self.cancel_asked or by
+
+    def ask_check(self) -> None:
+        """Ask the processor for news."""
+        self.check_asked, self.checks = True, self.checks + 1
 
     def ask_capture(self, request: RequestCapture, held: int) -> None:
         """Raises `ApplicationError` for more than is held."""

@@ -97,7 +97,7 @@ class Requests:
     @workflow.signal(description="Ask the processor now whether it has news. Needs no data.")
     async def check(self, raw_request: RawValue) -> None:
         """Somebody says that the processor has news: it is asked. Whatever comes along is ignored."""
-        self._hold.check_asked = True
+        self._hold.ask_check()
 
     async def _known(self) -> Payment:
         """The payment, once it is decided. Raises `ApplicationError` when there is none."""
@@ -137,9 +137,12 @@ class Requests:
 
     async def _refund(self, order: RefundOrder) -> RefundAnswer:
         """One refund, by whatever way it was asked for, once the payment is decided."""
-        refunded, nonce = await self._refunds.refund(order, await self._known())
+        payment, checks = await self._known(), self._hold.checks
+        refunded, nonce = await self._refunds.refund(order, payment)
         if refunded.refund.status is RefundStatus.SUCCEEDED:
             self._quiet_since = workflow.now()
+            # What the processor told meanwhile may be that this refund has failed, which the books didn't have yet.
+            self._hold.check_asked = self._hold.check_asked or self._hold.checks > checks
         self._take_in(refunded.payment)
         return RefundAnswer(refund=refunded.refund, fingerprint=refunded.fingerprint, nonce=nonce)
 
