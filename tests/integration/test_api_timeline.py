@@ -20,6 +20,7 @@ UNDOING = ("payment.undoing", "workflow")
 
 async def wake(stack: Stack, key: str, **more: Any) -> None:
     """As people do who have only Temporal, until it sleeps again."""
+    await closed_status(stack, key)
     client = await stack.temporal()
     run = await client.start_workflow("PaymentWorkflow", Start(), id=key, task_queue="payments", **more)
     async with asyncio.timeout(20):
