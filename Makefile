@@ -4,10 +4,10 @@ BIN := .venv/bin
 # Parallel test processes; each starts servers of its own.
 JOBS ?= 3
 
-.PHONY: help install dev demo test check format lock clean
+.PHONY: help install dev demo test test-benchmarks check format lock clean
 
 help: ## show this help
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 install: .venv/.installed ## make .venv from requirements.lock (every file checked by its hash)
 
@@ -29,6 +29,9 @@ demo: install ## show the promise being kept, step by step, in about a minute
 
 test: install ## run the tests against real servers, which they start and stop (ARGS="-k name")
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-benchmarks: install ## run the benchmarks with few payments, and see that they notice what is wrong
+	@$(BIN)/python -m pytest -n 2 -m benchmarks $(ARGS)
 
 check: install ## lint, types and import contracts
 	@$(BIN)/ruff check .

@@ -9,6 +9,14 @@ from paysaga.dev.ports import free_ports
 from paysaga.dev.services import ApiProcess, WorkerProcess
 from tests.harness import Servers, Stack, open_servers, open_stack, running
 
+# Those that take longest first: the process that began one of them last would keep the others waiting.
+_FIRST = ("workflow", "faults", "e2e", "replay")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests into the order in which they are given out, whole files at a time."""
+    items.sort(key=lambda item: _FIRST.index(item.path.parent.name) if item.path.parent.name in _FIRST else len(_FIRST))
+
 
 @pytest_asyncio.fixture(scope="session")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Servers]:

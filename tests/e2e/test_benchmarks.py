@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from paysaga.dev.process import clean_environment
+
+pytestmark = pytest.mark.benchmarks
 
 CONTRACT = {
     "system": str,

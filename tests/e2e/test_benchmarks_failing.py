@@ -15,6 +15,8 @@ from benchmarks.systems.handwritten.system import Handwritten
 from tests.e2e.dev import still_running
 from tests.e2e.test_benchmarks import start
 
+pytestmark = pytest.mark.benchmarks
+
 
 class Overcharging(Handwritten):
     """A service that charges somebody and forgets it."""

@@ -7,6 +7,8 @@ import pytest
 
 from tests.e2e.test_benchmarks import start, started_in
 
+pytestmark = pytest.mark.benchmarks
+
 ARGUMENTS = ("--payments", "30", "--open", "5", "--backlog", "10", "--clients", "4", "--sample", "10")
 
 
