@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from api import describing
 from api.capturing import Done, Going
 from api.finding import recorded
-from api.payments import payment_response
+from api.payments import POLL_AFTER, payment_response
 from api.problems import Code, responses
 from api.reading import body_of, idempotency_key, wait_seconds
 from api.services import Services, authenticated, services_of
@@ -71,6 +71,6 @@ async def cancel_payment(
 def _answer(answer: Done | Going) -> Response:
     match answer:
         case Going(payment):
-            return payment_response(payment, 202, {"Retry-After": "1"})
+            return payment_response(payment, 202, POLL_AFTER)
         case Done(payment, replayed):
             return payment_response(payment, 200, {"Idempotent-Replayed": "true"} if replayed else {})

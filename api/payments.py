@@ -18,7 +18,7 @@ from payments.request import PaymentRequest
 router = APIRouter(prefix="/v1/payments", tags=["payments"], dependencies=[Depends(authenticated)])
 
 # How soon it makes sense to GET a payment that is not decided.
-POLL_AFTER_SECONDS: Final = 1
+POLL_AFTER: Final = {"Retry-After": "1"}
 
 
 @router.post(
@@ -53,8 +53,7 @@ async def create_payment(
     headers = {"Location": f"/v1/payments/{quote(key, safe='')}"}
     match answer:
         case Undecided(payment):
-            headers["Retry-After"] = str(POLL_AFTER_SECONDS)
-            return payment_response(payment, 202, headers)
+            return payment_response(payment, 202, headers | POLL_AFTER)
         case Decided(payment, replayed):
             if replayed:
                 headers["Idempotent-Replayed"] = "true"

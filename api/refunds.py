@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from api import describing
 from api.finding import recorded
+from api.payments import POLL_AFTER
 from api.problems import Code, ProblemError, payment_not_found, problem_response, responses
 from api.reading import body_of, idempotency_key, wait_seconds
 from api.refunding import REFUSAL_CODES, Ended, Pending
@@ -62,7 +63,7 @@ async def create_refund(
     headers = {"Location": f"/v1/payments/{quote(payment_id, safe='')}/refunds"}
     match answer:
         case Pending(refund):
-            return Response(refund.model_dump_json(), 202, headers | {"Retry-After": "1"}, "application/json")
+            return Response(refund.model_dump_json(), 202, headers | POLL_AFTER, "application/json")
         case Ended(refund, replayed):
             if replayed:
                 headers["Idempotent-Replayed"] = "true"

@@ -5,7 +5,7 @@ from ledger.port import PaymentRecord
 from ledger.posting import post
 from ledger.postings import Movement
 from ledger.queries import QUERIES
-from ledger.rows import present, record_of
+from ledger.recorded import recorded
 from payments.operations import RequiresAction
 
 
@@ -17,7 +17,7 @@ class PostgresActions(Connected):
 
         async def work(connection: Connection) -> PaymentRecord:
             await connection.execute(QUERIES["require_action"], payment_id, action.model_dump_json())
-            return await _as_it_is(connection, payment_id)
+            return await recorded(connection, payment_id)
 
         return await self._run(work)
 
@@ -26,7 +26,7 @@ class PostgresActions(Connected):
 
         async def work(connection: Connection) -> PaymentRecord:
             await connection.execute(QUERIES["end_action"], payment_id)
-            return await _as_it_is(connection, payment_id)
+            return await recorded(connection, payment_id)
 
         return await self._run(work)
 
@@ -45,10 +45,6 @@ class PostgresActions(Connected):
             async with connection.transaction():
                 if await connection.execute(QUERIES["count_late_refund"], payment_id, before) == "UPDATE 1":
                     await connection.execute(QUERIES["reverse_posting"], payment_id, failed)
-                    await post(connection, (await _as_it_is(connection, payment_id)).payment, again)
+                    await post(connection, (await recorded(connection, payment_id)).payment, again)
 
         await self._run(work)
-
-
-async def _as_it_is(connection: Connection, payment_id: str) -> PaymentRecord:
-    return record_of(present(await connection.fetchrow(QUERIES["find"], payment_id), payment_id))

@@ -9,6 +9,7 @@ from ledger.inbox import PostgresInbox
 from ledger.port import CAPTURED_IS_NOT_CANCELED, Claim, Decision, LedgerRefused, PaymentRecord
 from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
+from ledger.recorded import recorded
 from ledger.refunds import PostgresRefunds
 from ledger.rows import decided, present, record_of
 from ledger.timeline import PostgresTimeline
@@ -81,7 +82,7 @@ class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, Postgre
             fields = (payment_id, ending.model_dump_json(), not ending.gives_up)
             if await connection.fetchval(QUERIES["begin_undoing"], *fields) is not None:
                 return None
-            record = record_of(present(await connection.fetchrow(QUERIES["find"], payment_id), payment_id))
+            record = await recorded(connection, payment_id)
             if record.payment.status in OPEN:
                 raise LedgerRefused(CAPTURED_IS_NOT_CANCELED, "the hold is being captured")
             return _as_decided(record, ending.status)
@@ -93,7 +94,7 @@ class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, Postgre
 
         async def work(connection: Connection) -> PaymentRecord:
             await connection.execute(QUERIES["begin_capture"], payment_id, order.model_dump_json())
-            return record_of(present(await connection.fetchrow(QUERIES["find"], payment_id), payment_id))
+            return await recorded(connection, payment_id)
 
         return await self._run(work)
 

@@ -8,6 +8,7 @@ from ledger.port import LedgerUnavailable, RefundRecord
 from ledger.posting import post
 from ledger.postings import Account, Movement
 from ledger.queries import QUERIES
+from ledger.recorded import recorded
 from ledger.rows import present, record_of, refund_of
 from payments.identifiers import OperationKind, operation_key
 from payments.messages import RefundOrder
@@ -105,8 +106,7 @@ def _reversal(refund: Refund) -> Movement:
 async def _locked(connection: Connection, payment_id: str) -> Payment:
     """The payment as it is once its row is ours. Two statements: one would read what was there before it waited."""
     await connection.execute(QUERIES["lock"], payment_id)
-    row = await connection.fetchrow(QUERIES["find"], payment_id)
-    return record_of(present(row, payment_id)).payment
+    return (await recorded(connection, payment_id)).payment
 
 
 async def _found(connection: Connection, payment: Payment, refund_id: str) -> RefundRecord | None:
@@ -123,8 +123,7 @@ def _there(record: RefundRecord | None, refund_id: str) -> RefundRecord:
 
 
 async def _afterwards(connection: Connection, payment_id: str, refund_id: str) -> RefundRecord:
-    row = await connection.fetchrow(QUERIES["find"], payment_id)
-    payment = record_of(present(row, payment_id)).payment
+    payment = (await recorded(connection, payment_id)).payment
     return _there(await _found(connection, payment, refund_id), refund_id)
 
 
