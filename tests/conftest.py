@@ -31,7 +31,7 @@ async def stack(servers: Servers) -> AsyncGenerator[Stack]:
     """The servers with a worker and an API. Tests share it: each uses keys of its own and breaks nothing."""
     worker = WorkerProcess(servers.env(), log=servers.data / "worker.log")
     api = ApiProcess(servers.env(), free_ports(1)[0], log=servers.data / "api.log")
-    async with running(worker, api):
+    async with running(worker, api, hurry=True):
         shared = Stack(servers, worker, api)
         yield shared
         await shared.close()

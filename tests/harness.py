@@ -60,14 +60,14 @@ class Servers:
 
 
 @asynccontextmanager
-async def running(*servers: Server) -> AsyncGenerator[None]:
-    """Start them all at once; stop each by its own process ID, the last first."""
+async def running(*servers: Server, hurry: bool = False) -> AsyncGenerator[None]:
+    """Start them all at once; stop each by its own process ID, the last first, `hurry` without letting it finish."""
     try:
         await asyncio.gather(*(server.start() for server in servers))
         yield
     finally:
         for server in reversed(servers):
-            await server.stop()
+            await (server.hurry() if hurry else server.stop())
 
 
 @asynccontextmanager
@@ -84,7 +84,7 @@ async def open_servers(
         SandboxProcess(data / "sandbox.sqlite", port, flags=flags, webhook_secret=WEBHOOK_SECRET),
         api_port,
     )
-    async with running(servers.postgres, servers.temporal, servers.sandbox):
+    async with running(servers.postgres, servers.temporal, servers.sandbox, hurry=True):
         connection = await asyncpg.connect(servers.postgres.dsn)
         await migrate(connection)
         await connection.close()
@@ -262,7 +262,7 @@ async def open_stack(
         settings = servers.env(**(TAKES_WEBHOOKS if webhooks else {}) | dict(env or {}))
         worker = WorkerProcess(settings, log=data / "worker.log")
         api = ApiProcess(settings, servers.api_port, log=data / "api.log")
-        await exits.enter_async_context(running(worker, api))
+        await exits.enter_async_context(running(worker, api, hurry=True))
         stack = Stack(servers, worker, api)
         exits.push_async_callback(stack.close)
         yield stack
