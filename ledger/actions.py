@@ -38,6 +38,14 @@ class PostgresActions(Connected):
 
         await self._run(work)
 
+    async def count_refused_refund(self, payment_id: str, before: int) -> None:
+        """See `Ledger.count_refused_refund`."""
+
+        async def work(connection: Connection) -> None:
+            await connection.execute(QUERIES["count_refused_refund"], payment_id, before)
+
+        await self._run(work)
+
     async def redo_refund(self, payment_id: str, before: int, failed: str, again: Movement) -> None:
         """See `Ledger.redo_refund`."""
 

@@ -71,7 +71,7 @@ class PaymentRecord(BaseModel):
     late_releases: int = 0
     """How many holds appeared after the payment's end and were released."""
     late_refunds: int = 0
-    """How many refunds of the undone charge failed after the payment's end and were made again."""
+    """How many refunds of the undone charge failed, before the payment's end or after it: the next has another key."""
     answer: Payment | None
     """As it stood when it was first decided: what every repetition of the request is told. None while undecided."""
 
@@ -143,6 +143,10 @@ class Ledger(Protocol):
 
     async def count_late_release(self, payment_id: str, before: int) -> None:
         """One more hold was released that appeared after the payment's end, if there were so many before."""
+        ...
+
+    async def count_refused_refund(self, payment_id: str, before: int) -> None:
+        """The refund of a charge that is being undone was refused for good, if there were so many before."""
         ...
 
     async def redo_refund(self, payment_id: str, before: int, failed: str, again: Movement) -> None:

@@ -189,6 +189,10 @@ WITH original AS (
 ) INSERT INTO postings (transaction, debit_account, credit_account, amount, currency)
     SELECT recorded.sequence, credit_account, debit_account, amount, currency FROM recorded, original
 
+-- name: count_refused_refund
+UPDATE payments SET late_refunds = late_refunds + 1
+WHERE id = $1 AND status IN ('processing', 'requires_action', 'authorized') AND undoing IS NOT NULL AND late_refunds = $2
+
 -- name: count_late_refund
 UPDATE payments SET late_refunds = late_refunds + 1 WHERE id = $1 AND status = 'failed' AND late_refunds = $2
 

@@ -11,7 +11,7 @@ from ledger.port import LedgerRefused
 from ledger.postgres import PostgresLedger
 from payments.payment import NextAction
 from payments.state import PaymentStatus
-from tests.contract.ledger_words import ACTION, RELEASE, Books, declined, succeeded
+from tests.contract.ledger_words import ACTION, RELEASE, Books, declined, succeeded, undone
 from tests.harness import Servers
 
 
@@ -90,3 +90,18 @@ async def test_late_release_is_counted_once_for_each(books: Books) -> None:
     for before in (0, 0, 1):
         await books.ledger.count_late_release(key, before)
     assert (await books.found(key)).late_releases == 2
+
+
+async def test_refused_refund_of_a_charge_is_counted_once_for_each_and_only_while_it_is_being_undone(
+    books: Books,
+) -> None:
+    key = await books.claimed()
+    await books.ledger.count_refused_refund(key, 0)
+    assert (await books.found(key)).late_refunds == 0
+    await books.ledger.begin_undoing(key, RELEASE)
+    for before in (0, 0, 1):
+        await books.ledger.count_refused_refund(key, before)
+    assert (await books.found(key)).late_refunds == 2
+    await books.ledger.decide(undone(key))
+    await books.ledger.count_refused_refund(key, 2)
+    assert (await books.found(key)).late_refunds == 2

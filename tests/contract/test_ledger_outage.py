@@ -28,6 +28,7 @@ CALLS: dict[str, Call] = {
     "mark_unknown": lambda ledger, key: ledger.mark_unknown(key, "capture", timedelta(seconds=1)),
     "require_action": lambda ledger, key: ledger.require_action(key, ACTION),
     "end_action": lambda ledger, key: ledger.end_action(key),
+    "count_refused_refund": lambda ledger, key: ledger.count_refused_refund(key, 0),
     "count_late_release": lambda ledger, key: ledger.count_late_release(key, 0),
     "redo_refund": lambda ledger, key: ledger.redo_refund(key, 0, "refund-1", given_back(key)),
     "begin_undoing": lambda ledger, key: ledger.begin_undoing(key, RELEASE),

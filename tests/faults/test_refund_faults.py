@@ -107,3 +107,39 @@ async def until_journal_is(stack: Stack, key: str, operations: list[str]) -> Non
     async with asyncio.timeout(20):
         while await stack.journal_operations(key) != operations:
             await asyncio.sleep(0.05)
+
+
+async def test_refund_of_an_undone_charge_that_fails_before_the_books_have_it_is_made_again(stack: Stack) -> None:
+    key, currency = new_key("undone"), "TOP"
+    await stack.fault("wrong_amount", payment_id=key, operation="capture")
+    await stack.fault("refund_fails_later", payment_id=key, operation="refund", seconds=0.5)
+    async with stack.database() as db:
+        await db.execute("INSERT INTO accounts VALUES ('suspense', $1, now()) ON CONFLICT DO NOTHING", currency)
+    await stack.pay(key, currency=currency, wait=1)
+    await until_journal_is(stack, key, ["authorize", "capture", "refund", "refund_failed"])
+    async with stack.database() as db:
+        await db.execute("UPDATE accounts SET closed_at = NULL WHERE name = 'suspense' AND currency = $1", currency)
+    failed = await stack.until_decided(key)
+    assert (failed["status"], failed["amount_captured"], failed["amount_refunded"]) == ("failed", 4990, 4990)
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund", "refund_failed", "refund"]
+    first, second = [entry["key"] for entry in await stack.journal(key) if entry["operation"] == "refund"]
+    async with stack.database() as db:
+        posted = await db.fetch("SELECT operation_key FROM ledger_transactions WHERE payment_id = $1", key)
+    # What came back before it was written down stands in no account: it moved nothing in the end.
+    assert {row["operation_key"] for row in posted} & {first, second} == {second}
+    events = (await stack.http.get(f"/v1/payments/{key}/timeline")).json()["data"]
+    assert ("payment.refunded_again", "workflow") in said(events)
+    # After its end it is seen that the second one stands.
+    await stack.check(key)
+    await closed_status(stack, key)
+    assert len(await stack.journal_operations(key)) == 5
+
+
+async def test_undoing_goes_on_under_another_key_when_the_processor_refused_its_refund(stack: Stack) -> None:
+    key = new_key("undone")
+    await stack.fault("wrong_amount", payment_id=key, operation="capture")
+    await stack.fault("decline", payment_id=key, operation="refund", times=2)
+    await stack.pay(key, wait=1)
+    assert (await stack.until_decided(key))["status"] == "failed"
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    await stack.assert_books_agree(key)
