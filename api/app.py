@@ -8,7 +8,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import health, holds, payments, problems, refunds, timeline, webhooks
+from api import health, holds, payments, problems, refunds, timeline, transactions, webhooks
 from api.reading import refuse_card_number
 from api.services import Services
 from payments.captures import CaptureRequest
@@ -37,6 +37,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(refunds.router)
     app.include_router(holds.router)
     app.include_router(timeline.router)
+    app.include_router(transactions.router)
     app.include_router(webhooks.router)
     app.include_router(health.router)
     app.add_middleware(_RefuseCardNumbers)

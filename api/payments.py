@@ -3,10 +3,12 @@
 from typing import Annotated, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
+from pydantic import BaseModel, TypeAdapter
 
 from api import describing
+from api.listing import LINK, PaymentQuery, no_repeats, page
 from api.problems import Code, ProblemError, payment_not_found, problem_response, responses
 from api.reading import body_of, idempotency_key, wait_seconds
 from api.services import Services, authenticated, services_of
@@ -19,6 +21,14 @@ router = APIRouter(prefix="/v1/payments", tags=["payments"], dependencies=[Depen
 
 # How soon it makes sense to GET a payment that is not decided.
 POLL_AFTER: Final = {"Retry-After": "1"}
+_PAYMENTS: Final = TypeAdapter(tuple[Payment, ...])
+
+
+class PaymentList(BaseModel):
+    """A page of payments, the newest first."""
+
+    data: list[Payment]
+    next_cursor: str | None
 
 
 @router.post(
@@ -61,6 +71,31 @@ async def create_payment(
                 refusal = ProblemError(Code.ORDER_ALREADY_PAID, payment.failure.message, headers=headers)
                 return problem_response(request, refusal)
             return payment_response(payment, 201, headers)
+
+
+@router.get(
+    "",
+    response_model=PaymentList,
+    dependencies=[Depends(no_repeats)],
+    responses=LINK
+    | responses(
+        Code.UNAUTHENTICATED,
+        Code.CURSOR_INVALID,
+        Code.VALIDATION_FAILED,
+        Code.CARD_NUMBER_REFUSED,
+        Code.DATABASE_UNAVAILABLE,
+    ),
+)
+async def list_payments(
+    request: Request,
+    query: Annotated[PaymentQuery, Query()],
+    services: Annotated[Services, Depends(services_of)],
+) -> Response:
+    """Payments as they stand now, the newest first: also those that were declined, or undone."""
+    history = services.history
+    return await page(
+        request, query, services.cursors, _PAYMENTS, lambda after, limit: history.payments(query, after, limit)
+    )
 
 
 @router.get(

@@ -26,11 +26,13 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
     IDEMPOTENCY_KEY_INVALID = "idempotency_key_invalid"
     MALFORMED_JSON = "malformed_json"
+    CURSOR_INVALID = "cursor_invalid"
     WEBHOOK_REFUSED = "webhook_refused"
     UNAUTHENTICATED = "unauthenticated"
     NOT_FOUND = "not_found"
     PAYMENT_NOT_FOUND = "payment_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    NOT_ACCEPTABLE = "not_acceptable"
     ORDER_ALREADY_PAID = "order_already_paid"
     PAYMENT_NOT_CAPTURABLE = "payment_not_capturable"
     PAYMENT_NOT_CANCELABLE = "payment_not_cancelable"
@@ -50,11 +52,13 @@ _STATUS: Final[dict[Code, int]] = {
     Code.IDEMPOTENCY_KEY_MISSING: 400,
     Code.IDEMPOTENCY_KEY_INVALID: 400,
     Code.MALFORMED_JSON: 400,
+    Code.CURSOR_INVALID: 400,
     Code.WEBHOOK_REFUSED: 400,
     Code.UNAUTHENTICATED: 401,
     Code.NOT_FOUND: 404,
     Code.PAYMENT_NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
+    Code.NOT_ACCEPTABLE: 406,
     Code.ORDER_ALREADY_PAID: 409,
     Code.PAYMENT_NOT_CAPTURABLE: 409,
     Code.PAYMENT_NOT_CANCELABLE: 409,

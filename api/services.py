@@ -8,11 +8,12 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from api.capturing import Holds
+from api.cursors import Cursors
 from api.reading import authenticate
 from api.receiving import Webhooks
 from api.refunding import Refunds
 from api.starting import Payments
-from ledger.port import Ledger
+from ledger.port import History, Ledger
 
 # For the OpenAPI description; the check itself is ours, so that its errors are problems too.
 _bearer = HTTPBearer(auto_error=False, description="The API key")
@@ -27,6 +28,8 @@ class Services:
     holds: Holds
     webhooks: Webhooks
     ledger: Ledger
+    history: History
+    cursors: Cursors
     api_key: str
     check_database: Callable[[], Awaitable[None]]
     """Raises when PostgreSQL or its schema is not there."""

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, and our words for what it may say."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
 import asyncpg
@@ -28,6 +29,8 @@ _SERVER_SETTINGS: Final = {
     "tcp_keepalives_count": "3",
 }
 
+NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
+
 # What PostgreSQL answers when a rule of ours is broken: retrying can't help. Everything else may pass.
 _REFUSALS: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
 _OUTAGES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -41,7 +44,12 @@ _STALE: Final = (
 )
 
 
-async def open_pool(dsn: str, connections: int) -> Pool:
+# For lists: nothing is written, and each statement is planned for the filters that are given. One plan for all of them
+# could use no index.
+READING: Final = {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"}
+
+
+async def open_pool(dsn: str, connections: int, settings: Mapping[str, str] = NO_SETTINGS) -> Pool:
     """A pool that connects when first used, so that a process can start while PostgreSQL is down."""
     return await asyncpg.create_pool(
         dsn,
@@ -49,7 +57,7 @@ async def open_pool(dsn: str, connections: int) -> Pool:
         max_size=connections,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
-        server_settings=_SERVER_SETTINGS,
+        server_settings={**_SERVER_SETTINGS, **settings},
         # asyncpg would send four statements to clean up after each use; ours leave nothing behind.
         reset=_leave_as_it_is,
     )

@@ -200,6 +200,38 @@ UPDATE payments SET late_refunds = late_refunds + 1 WHERE id = $1 AND status = '
 SELECT position, type, actor, refund_id, reference, data, created_at FROM payment_events
 WHERE payment_id = $1 ORDER BY position
 
+-- name: payments_page
+-- Planned anew for the filters that are given (see `open_pool`), each of which has its index.
+SELECT * FROM payments
+WHERE ($1::text IS NULL OR customer = $1) AND ($2::text IS NULL OR order_id = $2)
+  AND ($3::text IS NULL OR currency = $3) AND ($4::text IS NULL OR status = $4)
+  AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
+  AND ($7::timestamptz IS NULL OR (created_at, id) < ($7, $8::text))
+ORDER BY created_at DESC, id DESC LIMIT $9
+
+-- name: refunds_of_page
+SELECT to_jsonb(r) AS refund FROM refunds r WHERE payment_id = ANY ($1::text[]) ORDER BY created_at, id
+
+-- name: history_page
+-- First the page, then what its lines tell of: never the other way round.
+WITH page AS MATERIALIZED (
+    SELECT * FROM history
+    WHERE ($1::text IS NULL OR customer = $1) AND ($2::text IS NULL OR order_id = $2)
+      AND ($3::text IS NULL OR currency = $3) AND ($4::text IS NULL OR status = $4)
+      AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
+      AND ($7::timestamptz IS NULL OR (created_at, position) < ($7, $8::bigint))
+      AND ($10::text IS NULL OR type = $10)
+    ORDER BY created_at DESC, position DESC LIMIT $9
+) SELECT page.*, coalesce(r.amount, p.amount) AS amount_requested, p.request->>'description' AS description,
+         p.processor, t.processor_reference, t.operation_key,
+         CASE page.type WHEN 'payment' THEN p.failure_code ELSE r.failure_code END AS failure_code,
+         CASE page.type WHEN 'payment' THEN p.failure_message ELSE r.failure_message END AS failure_message
+FROM page
+JOIN payments p ON p.id = page.payment_id
+LEFT JOIN ledger_transactions t ON t.sequence = page.transaction
+LEFT JOIN refunds r ON r.payment_id = page.payment_id AND r.id = page.refund_id
+ORDER BY page.created_at DESC, page.position DESC
+
 -- name: now
 SELECT now()
 

@@ -31,12 +31,16 @@ class Money(BaseModel):
     amount: int
     currency: str
 
+    @property
+    def decimal(self) -> str:
+        """In the major unit, with all the currency's decimals: `49.90`, `4990`, `-1.234`."""
+        exponent = EXPONENTS.get(self.currency, 0)
+        whole, part = divmod(abs(self.amount), 10**exponent)
+        sign = "-" if self.amount < 0 else ""
+        return f"{sign}{whole}.{part:0{exponent}d}" if exponent else f"{sign}{whole}"
+
     def __str__(self) -> str:
         """As people read it: `EUR 49.90`, `JPY 4990`, `KWD 1.234`."""
-        exponent = EXPONENTS.get(self.currency)
-        if exponent is None:
+        if self.currency not in EXPONENTS:
             return f"{self.currency} {self.amount} in minor units"
-        if exponent == 0:
-            return f"{self.currency} {self.amount}"
-        whole, part = divmod(self.amount, 10**exponent)
-        return f"{self.currency} {whole}.{part:0{exponent}d}"
+        return f"{self.currency} {self.decimal}"

@@ -9,17 +9,19 @@ from temporalio.client import Client
 from api.app import create_app
 from api.asking import Asking
 from api.capturing import Holds
+from api.cursors import Cursors
 from api.delivering import Delivering
 from api.receiving import Webhooks
 from api.refunding import Refunds
 from api.services import Services
 from api.starting import Payments
 from ledger.migrate import migrations
+from ledger.port import History
 from ledger.postgres import PostgresLedger
 from paysaga import logs
 from paysaga.garbage import collect_seldom
 from paysaga.migrate import missing_search_attributes
-from paysaga.services import connect_temporal, open_ledger, webhook_readers
+from paysaga.services import connect_temporal, open_history, open_ledger, webhook_readers
 from paysaga.settings import Settings
 from paysaga.worker import stop_signal, work
 
@@ -27,7 +29,7 @@ from paysaga.worker import stop_signal, work
 SHUTDOWN_SECONDS: Final = 5
 
 
-def build_services(client: Client, ledger: PostgresLedger, settings: Settings) -> Services:
+def build_services(client: Client, ledger: PostgresLedger, history: History, settings: Settings) -> Services:
     """What the API is given."""
 
     async def check_database() -> None:
@@ -41,6 +43,7 @@ def build_services(client: Client, ledger: PostgresLedger, settings: Settings) -
         if missing:
             raise RuntimeError(f"search attributes not registered: {missing}; run `paysaga migrate`")
 
+    api_key = settings.api_key.get_secret_value()
     asking = Asking(client, settings.quiet_period)
     delivering = Delivering(client, ledger, ledger, settings.quiet_period)
     return Services(
@@ -49,7 +52,9 @@ def build_services(client: Client, ledger: PostgresLedger, settings: Settings) -
         holds=Holds(asking, ledger),
         webhooks=Webhooks(webhook_readers(settings), ledger, delivering),
         ledger=ledger,
-        api_key=settings.api_key.get_secret_value(),
+        history=history,
+        cursors=Cursors(api_key),
+        api_key=api_key,
         check_database=check_database,
         check_temporal=check_temporal,
     )
@@ -59,8 +64,8 @@ async def run(settings: Settings, *, with_worker: bool) -> None:
     """Serve until SIGTERM or SIGINT. Starts, and answers 503, while PostgreSQL or Temporal is down."""
     logs.configure()
     client = await connect_temporal(lazy=True)
-    async with open_ledger(settings) as ledger:
-        services = build_services(client, ledger, settings)
+    async with open_ledger(settings) as ledger, open_history(settings) as history:
+        services = build_services(client, ledger, history, settings)
         config = uvicorn.Config(
             create_app(services),
             host=settings.api_host,

@@ -11,11 +11,14 @@ from temporalio.envconfig import ClientConfig
 from gateways.port import WebhookReader
 from gateways.sandbox.gateway import SandboxGateway, open_sandbox_gateway
 from gateways.sandbox.webhooks import SandboxWebhookReader
-from ledger.connections import open_pool
+from ledger.connections import READING, open_pool
+from ledger.history import PostgresHistory
 from ledger.postgres import PostgresLedger
 from paysaga.settings import Settings
 
 DEFAULT_TEMPORAL_ADDRESS: Final = "127.0.0.1:7233"
+# Besides those of the setting. A page takes milliseconds; so many at once load one core of PostgreSQL or two.
+READING_CONNECTIONS: Final = 3
 
 
 async def connect_temporal(*, lazy: bool) -> Client:
@@ -31,6 +34,16 @@ async def open_ledger(settings: Settings) -> AsyncGenerator[PostgresLedger]:
     pool = await open_pool(settings.database_url, settings.database_connections)
     try:
         yield PostgresLedger(pool)
+    finally:
+        pool.terminate()
+
+
+@asynccontextmanager
+async def open_history(settings: Settings) -> AsyncGenerator[PostgresHistory]:
+    """The lists over a pool of their own: whoever reads much keeps no payment waiting for a connection."""
+    pool = await open_pool(settings.database_url, READING_CONNECTIONS, READING)
+    try:
+        yield PostgresHistory(pool)
     finally:
         pool.terminate()
 

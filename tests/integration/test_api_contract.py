@@ -18,6 +18,7 @@ STATUS_OF: dict[str, int] = {
     "idempotency_key_invalid": 400,
     "malformed_json": 400,
     "webhook_refused": 400,
+    "cursor_invalid": 400,
     "unauthenticated": 401,
     "forbidden": 403,
     "payment_not_found": 404,
@@ -35,8 +36,13 @@ STATUS_OF: dict[str, int] = {
     "temporal_unavailable": 503,
     "database_unavailable": 503,
 }
-# What HTTP itself needs beyond the table: an unknown address, a method that is not possible, a bug of ours.
-STATUS_OF_HTTP: dict[str, int] = {"not_found": 404, "method_not_allowed": 405, "internal_error": 500}
+# What HTTP itself needs beyond the table: an unknown address, a method or a format that is not possible, a bug of ours.
+STATUS_OF_HTTP: dict[str, int] = {
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "not_acceptable": 406,
+    "internal_error": 500,
+}
 
 # What each call can answer in case of trouble, by the contract.
 PROBLEMS_OF: dict[tuple[str, str], set[str]] = {
@@ -59,6 +65,21 @@ PROBLEMS_OF: dict[tuple[str, str], set[str]] = {
         "payment_not_found",
         "card_number_refused",
         "temporal_unavailable",
+        "database_unavailable",
+    },
+    ("get", "/v1/payments"): {
+        "unauthenticated",
+        "cursor_invalid",
+        "validation_failed",
+        "card_number_refused",
+        "database_unavailable",
+    },
+    ("get", "/v1/transactions"): {
+        "unauthenticated",
+        "cursor_invalid",
+        "not_acceptable",
+        "validation_failed",
+        "card_number_refused",
         "database_unavailable",
     },
     ("post", "/v1/webhooks/{processor}"): {

@@ -76,3 +76,11 @@ def test_money_cannot_be_changed() -> None:
     money = Money(amount=1, currency="EUR")
     with pytest.raises(ValidationError, match="frozen"):
         money.amount = 2
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "decimal"),
+    [(4990, "EUR", "49.90"), (-5, "EUR", "-0.05"), (0, "EUR", "0.00"), (500, "JPY", "500"), (-1234, "KWD", "-1.234")],
+)
+def test_decimal_has_all_the_digits_of_its_currency(amount: int, currency: str, decimal: str) -> None:
+    assert Money(amount=amount, currency=currency).decimal == decimal
