@@ -35,8 +35,11 @@ def digest(sql: str) -> str:
     return hashlib.sha256(sql.encode()).hexdigest()
 
 
-async def migrate(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
-    """Apply what has not been applied yet; returns the names. Raises `MigrationChanged`."""
+async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", before: str | None = None) -> list[str]:
+    """Apply what has not been applied yet, or of it what comes `before` a name; returns the names.
+
+    Raises `MigrationChanged`.
+    """
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     try:
         await connection.execute(_BOOKKEEPING)
@@ -46,7 +49,7 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]
         for name, sha256 in applied.items():
             if name not in known or digest(known[name]) != sha256:
                 raise MigrationChanged(f"{name} was changed after it had been applied; add a new migration instead")
-        new = [name for name in known if name not in applied]
+        new = [name for name in known if name not in applied and (before is None or name < before)]
         for name in new:
             async with connection.transaction():
                 await connection.execute(known[name])
