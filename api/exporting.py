@@ -12,7 +12,8 @@ from fastapi.responses import StreamingResponse
 
 from api.calling import read
 from api.problems import RETRY_AFTER_SECONDS, Code, ProblemError
-from ledger.port import History, LedgerUnavailable
+from ledger.port import LedgerUnavailable
+from ledger.reading import History
 from payments.history import Place, Transaction, TransactionFilter
 
 # Some 100 kB, and some ten milliseconds in which this process serves nobody else.

@@ -13,7 +13,8 @@ from api.reading import authenticate
 from api.receiving import Webhooks
 from api.refunding import Refunds
 from api.starting import Payments
-from ledger.port import History, Ledger
+from ledger.port import Ledger
+from ledger.reading import Balances, History
 
 # For the OpenAPI description; the check itself is ours, so that its errors are problems too.
 _bearer = HTTPBearer(auto_error=False, description="The API key")
@@ -29,6 +30,7 @@ class Services:
     webhooks: Webhooks
     ledger: Ledger
     history: History
+    balances: Balances
     cursors: Cursors
     api_key: str
     check_database: Callable[[], Awaitable[None]]

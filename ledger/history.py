@@ -5,7 +5,8 @@ from typing import Final
 
 import asyncpg
 
-from ledger.connections import Connected, Connection
+from ledger.balances import PostgresBalances
+from ledger.connections import Connection
 from ledger.queries import QUERIES
 from ledger.rows import record_of, refund_of
 from payments.history import PaymentFilter, Place, Transaction, TransactionFilter, TransactionStatus, TransactionType
@@ -14,8 +15,8 @@ from payments.payment import Failure, Payment, Refund
 _PREFIX: Final = "txn_"
 
 
-class PostgresHistory(Connected):
-    """Implements `ledger.port.History` over a pool of connections that was opened with `READING`."""
+class PostgresHistory(PostgresBalances):
+    """Implements `ledger.reading.History`, and `Balances`, over a pool of connections opened with `READING`."""
 
     async def payments(self, wanted: PaymentFilter, after: Place | None, limit: int) -> tuple[Payment, ...]:
         """See `History.payments`."""

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from ledger.postings import Movement
-from payments.history import PaymentFilter, Place, Transaction, TransactionFilter
 from payments.messages import CaptureOrder, Ending, RefundOrder
 from payments.operations import Executed, RequiresAction
 from payments.payment import Failure, Payment, Refund
@@ -200,22 +199,6 @@ class Ledger(Protocol):
     async def reverse_refund(self, payment_id: str, refund_id: str, failure: Failure) -> RefundRecord:
         """A refund that had succeeded failed at the processor after all: a correction in the books, and its amount can
         be refunded again. Does nothing to a refund that did not succeed."""
-        ...
-
-
-class History(Protocol):
-    """What is listed. Each method raises `LedgerUnavailable`.
-
-    Pages of at most `limit`, the newest first, beginning after a place. Whatever was there before the first page was
-    read stands on exactly one of them, whatever is written meanwhile.
-    """
-
-    async def payments(self, wanted: PaymentFilter, after: Place | None, limit: int) -> tuple[Payment, ...]:
-        """Payments as they stand now, with their refunds."""
-        ...
-
-    async def transactions(self, wanted: TransactionFilter, after: Place | None, limit: int) -> tuple[Transaction, ...]:
-        """Lines of the history."""
         ...
 
 

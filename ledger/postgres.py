@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ledger.actions import PostgresActions
+from ledger.chain import PostgresChain
 from ledger.connections import Connection
 from ledger.inbox import PostgresInbox
 from ledger.port import CAPTURED_IS_NOT_CANCELED, Claim, Decision, LedgerRefused, PaymentRecord
@@ -23,7 +24,7 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, PostgresInbox):
+class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, PostgresInbox, PostgresChain):
     """Implements `ledger.port.Ledger` and `ledger.port.Inbox` over a pool of connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:

@@ -232,6 +232,26 @@ LEFT JOIN ledger_transactions t ON t.sequence = page.transaction
 LEFT JOIN refunds r ON r.payment_id = page.payment_id AND r.id = page.refund_id
 ORDER BY page.created_at DESC, page.position DESC
 
+-- name: extend_chain
+SELECT extend_chain($1)
+
+-- name: chain
+SELECT number, transaction, hash, chained_text(transaction) AS text FROM ledger_chain ORDER BY number
+
+-- name: balances
+-- The totals at the chain's end, and what came after it.
+SELECT account, currency, sum(debits)::bigint AS debits, sum(credits)::bigint AS credits FROM (
+    SELECT account, currency, debits, credits FROM account_totals
+    UNION ALL
+    SELECT account, currency, greatest(amount, 0), greatest(-amount, 0)
+    FROM unchained JOIN entries ON entries.transaction = unchained.transaction
+) AS both_parts GROUP BY account, currency ORDER BY currency, account
+
+-- name: balances_of_customer
+SELECT currency, coalesce(sum(amount) FILTER (WHERE type = 'capture'), 0)::bigint AS captured,
+       coalesce(-sum(amount) FILTER (WHERE type <> 'capture'), 0)::bigint AS refunded
+FROM history WHERE customer = $1 AND transaction IS NOT NULL GROUP BY currency ORDER BY currency
+
 -- name: now
 SELECT now()
 

@@ -111,6 +111,15 @@ def migrate() -> None:
     _run(service.run(settings))
 
 
+@app.command()
+def verify() -> None:
+    """Prove that the ledger is as it should be: every rule, every balance, the chain of hashes. Exit code 1 if not."""
+    settings = _settings({})
+    from paysaga import verify as service
+
+    raise typer.Exit(asyncio.run(service.run(settings)))
+
+
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox processor alone (`paysaga sandbox --help` lists its options)."""

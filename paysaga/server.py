@@ -15,8 +15,8 @@ from api.receiving import Webhooks
 from api.refunding import Refunds
 from api.services import Services
 from api.starting import Payments
+from ledger.history import PostgresHistory
 from ledger.migrate import migrations
-from ledger.port import History
 from ledger.postgres import PostgresLedger
 from paysaga import logs
 from paysaga.garbage import collect_seldom
@@ -29,7 +29,7 @@ from paysaga.worker import stop_signal, work
 SHUTDOWN_SECONDS: Final = 5
 
 
-def build_services(client: Client, ledger: PostgresLedger, history: History, settings: Settings) -> Services:
+def build_services(client: Client, ledger: PostgresLedger, history: PostgresHistory, settings: Settings) -> Services:
     """What the API is given."""
 
     async def check_database() -> None:
@@ -53,6 +53,7 @@ def build_services(client: Client, ledger: PostgresLedger, history: History, set
         webhooks=Webhooks(webhook_readers(settings), ledger, delivering),
         ledger=ledger,
         history=history,
+        balances=history,
         cursors=Cursors(api_key),
         api_key=api_key,
         check_database=check_database,

@@ -1,0 +1,82 @@
+"""The ports to what is read of the books: lists and balances. Each method raises `LedgerUnavailable`."""
+
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, computed_field
+
+from payments.history import PaymentFilter, Place, Transaction, TransactionFilter
+from payments.money import Money
+from payments.payment import Payment
+
+
+class History(Protocol):
+    """What is listed.
+
+    Pages of at most `limit`, the newest first, beginning after a place. Whatever was there before the first page was
+    read stands on exactly one of them, whatever is written meanwhile.
+    """
+
+    async def payments(self, wanted: PaymentFilter, after: Place | None, limit: int) -> tuple[Payment, ...]:
+        """Payments as they stand now, with their refunds."""
+        ...
+
+    async def transactions(self, wanted: TransactionFilter, after: Place | None, limit: int) -> tuple[Transaction, ...]:
+        """Lines of the history."""
+        ...
+
+
+class Balance(BaseModel):
+    """What went through an account, in the currency's minor unit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    account: str
+    currency: str
+    debits: int
+    credits: int
+
+    @computed_field
+    @property
+    def balance(self) -> int:
+        """Debits less credits: positive for what is owed to us, negative for what we took in."""
+        return self.debits - self.credits
+
+    @computed_field
+    @property
+    def balance_decimal(self) -> str:
+        """In the currency's major unit."""
+        return Money(amount=self.balance, currency=self.currency).decimal
+
+
+class CustomerBalance(BaseModel):
+    """What a customer paid and got back, in the currency's minor unit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    currency: str
+    captured: int
+    refunded: int
+
+    @computed_field
+    @property
+    def balance(self) -> int:
+        """What we kept."""
+        return self.captured - self.refunded
+
+    @computed_field
+    @property
+    def balance_decimal(self) -> str:
+        """In the currency's major unit."""
+        return Money(amount=self.balance, currency=self.currency).decimal
+
+
+class Balances(Protocol):
+    """What went through the accounts."""
+
+    async def balances(self) -> tuple[Balance, ...]:
+        """Of every account in every currency, at this moment: debits equal credits in each currency."""
+        ...
+
+    async def balances_of(self, customer: str) -> tuple[CustomerBalance, ...]:
+        """What the customer paid and got back, by currency."""
+        ...
