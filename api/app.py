@@ -8,7 +8,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import balances, health, holds, payments, problems, refunds, timeline, transactions, webhooks
+from api import balances, events, health, holds, payments, problems, refunds, timeline, transactions, webhooks
 from api.reading import refuse_card_number
 from api.services import Services
 from payments.captures import CaptureRequest
@@ -39,6 +39,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(timeline.router)
     app.include_router(transactions.router)
     app.include_router(balances.router)
+    app.include_router(events.router)
     app.include_router(webhooks.router)
     app.include_router(health.router)
     app.add_middleware(_RefuseCardNumbers)

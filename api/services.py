@@ -14,7 +14,7 @@ from api.receiving import Webhooks
 from api.refunding import Refunds
 from api.starting import Payments
 from ledger.port import Ledger
-from ledger.reading import Balances, History
+from ledger.reading import Balances, Feed, History
 
 # For the OpenAPI description; the check itself is ours, so that its errors are problems too.
 _bearer = HTTPBearer(auto_error=False, description="The API key")
@@ -31,6 +31,7 @@ class Services:
     ledger: Ledger
     history: History
     balances: Balances
+    feed: Feed
     cursors: Cursors
     api_key: str
     check_database: Callable[[], Awaitable[None]]

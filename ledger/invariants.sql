@@ -77,3 +77,13 @@ SELECT 'account ' || coalesce(s.account, t.account) || ' in ' || coalesce(s.curr
 ) AS s FULL JOIN account_totals t ON t.account = s.account AND t.currency = s.currency
 WHERE (s.debits, s.credits) IS DISTINCT FROM (t.debits, t.credits)
 ORDER BY 1 LIMIT 1
+
+-- name: every event has its number or waits for it
+SELECT 'event evt_' || e.position || ' of payment ' || payment_id FROM payment_events e
+LEFT JOIN event_feed f ON f.position = e.position LEFT JOIN unfed u ON u.position = e.position
+WHERE (f.position IS NULL) = (u.position IS NULL)
+ORDER BY e.position LIMIT 1
+
+-- name: the feed has no gaps
+SELECT 'sequence ' || sequence FROM (SELECT sequence, row_number() OVER (ORDER BY sequence) AS number FROM event_feed) AS f
+WHERE sequence <> number ORDER BY sequence LIMIT 1

@@ -13,7 +13,7 @@ from ledger.queries import QUERIES
 from ledger.recorded import recorded
 from ledger.refunds import PostgresRefunds
 from ledger.rows import decided, present, record_of
-from ledger.timeline import PostgresTimeline
+from ledger.timeline import PostgresFeed, PostgresTimeline
 from payments.messages import CaptureOrder, Ending
 from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, processing_payment
 from payments.state import OPEN, PaymentStatus, can_move
@@ -24,7 +24,7 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, PostgresInbox, PostgresChain):
+class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, PostgresInbox, PostgresChain, PostgresFeed):
     """Implements `ledger.port.Ledger` and `ledger.port.Inbox` over a pool of connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:

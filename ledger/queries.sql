@@ -238,6 +238,13 @@ SELECT extend_chain($1)
 -- name: chain
 SELECT number, transaction, hash, chained_text(transaction) AS text FROM ledger_chain ORDER BY number
 
+-- name: extend_feed
+SELECT extend_feed($1)
+
+-- name: events_after
+SELECT f.sequence, e.* FROM event_feed f JOIN payment_events e ON e.position = f.position
+WHERE f.sequence > $1 ORDER BY f.sequence LIMIT $2
+
 -- name: balances
 -- The totals at the chain's end, and what came after it.
 SELECT account, currency, sum(debits)::bigint AS debits, sum(credits)::bigint AS credits FROM (

@@ -1,4 +1,4 @@
-"""The ports to what is read of the books: lists and balances. Each method raises `LedgerUnavailable`."""
+"""Ports to what is read of the books: lists, balances, the feed of events. Each method raises `LedgerUnavailable`."""
 
 from typing import Protocol
 
@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from payments.history import PaymentFilter, Place, Transaction, TransactionFilter
 from payments.money import Money
 from payments.payment import Payment
+from payments.timeline import FeedEvent
 
 
 class History(Protocol):
@@ -79,4 +80,16 @@ class Balances(Protocol):
 
     async def balances_of(self, customer: str) -> tuple[CustomerBalance, ...]:
         """What the customer paid and got back, by currency."""
+        ...
+
+
+class Feed(Protocol):
+    """All events of all payments."""
+
+    async def extend_feed(self) -> int:
+        """Give numbers to events that have none yet; returns to how many."""
+        ...
+
+    async def events(self, after: int, limit: int) -> tuple[FeedEvent, ...]:
+        """Those with a number above `after`, the lowest first, at most `limit`."""
         ...

@@ -7,8 +7,10 @@ from pydantic import JsonValue, TypeAdapter
 
 from ledger.connections import Connected, Connection
 from ledger.queries import QUERIES
-from payments.timeline import TimelineEvent
+from payments.timeline import FeedEvent, TimelineEvent
 
+# Some ten milliseconds.
+FED_AT_ONCE: Final = 2_000
 _DATA: Final = TypeAdapter(dict[str, JsonValue])
 
 
@@ -20,6 +22,30 @@ class PostgresTimeline(Connected):
 
         async def work(connection: Connection) -> tuple[TimelineEvent, ...]:
             return tuple(_event_of(row) for row in await connection.fetch(QUERIES["timeline"], payment_id))
+
+        return await self._run(work)
+
+
+class PostgresFeed(Connected):
+    """The feed of all events: see 0009_event_feed.sql."""
+
+    async def extend_feed(self) -> int:
+        """Number what waits, at most `FED_AT_ONCE`; returns how many, none while somebody else is at it."""
+
+        async def work(connection: Connection) -> int:
+            return int(await connection.fetchval(QUERIES["extend_feed"], FED_AT_ONCE))
+
+        return await self._run(work)
+
+    async def events(self, after: int, limit: int) -> tuple[FeedEvent, ...]:
+        """See `ledger.reading.Feed`."""
+
+        async def work(connection: Connection) -> tuple[FeedEvent, ...]:
+            rows = await connection.fetch(QUERIES["events_after"], after, limit)
+            return tuple(
+                FeedEvent(sequence=row["sequence"], payment_id=row["payment_id"], **_event_of(row).model_dump())
+                for row in rows
+            )
 
         return await self._run(work)
 

@@ -36,3 +36,11 @@ class TimelineEvent(BaseModel):
     data: dict[str, JsonValue]
     """By type: amounts in the currency's minor unit, codes, operations. Nothing personal."""
     created_at: datetime
+
+
+class FeedEvent(TimelineEvent):
+    """The same in the feed of all payments' events."""
+
+    sequence: int
+    """Without gaps, from 1: whoever has seen all up to here has missed none."""
+    payment_id: str

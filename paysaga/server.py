@@ -54,6 +54,7 @@ def build_services(client: Client, ledger: PostgresLedger, history: PostgresHist
         ledger=ledger,
         history=history,
         balances=history,
+        feed=ledger,
         cursors=Cursors(api_key),
         api_key=api_key,
         check_database=check_database,

@@ -17,8 +17,8 @@ from activities.undoing import UndoingActivities
 from gateways.port import PaymentGateway
 from ledger.port import Ledger
 from paysaga import logs
-from paysaga.chaining import chained
 from paysaga.garbage import collect_seldom
+from paysaga.numbering import numbering
 from paysaga.services import connect_temporal, open_gateway, open_ledger
 from paysaga.settings import Settings
 from workflows.messages import MessageGuard
@@ -94,7 +94,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         open_ledger(settings) as ledger,
         open_gateway(settings) as gateway,
         build_worker(client, ledger, gateway),
-        chained(ledger),
+        numbering(ledger),
     ):
         collect_seldom()
         print("worker ready", flush=True)
