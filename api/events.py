@@ -48,7 +48,7 @@ _FED: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "The oldest
 async def get_events(
     query: Annotated[FeedQuery, Query()], services: Annotated[Services, Depends(services_of)]
 ) -> Response:
-    """Everything that happened to any payment, numbered without gaps: keep the last `sequence`, and ask what came after."""
+    """What happened to all payments, numbered without gaps: keep the last `sequence`, and ask what came after."""
     feed = services.feed
     # So that whoever asks sees what they have just done; what somebody else is numbering now comes next time.
     await read(feed.extend_feed())
