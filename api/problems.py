@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from ledger.port import LedgerUnavailable
 from payments.cards import holds_card_number
@@ -181,12 +182,19 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     """What the framework itself refuses: unknown paths and methods."""
     error = cast("HTTPException", error)
     if error.status_code == 405:
-        problem = ProblemError(
-            Code.METHOD_NOT_ALLOWED, f"{request.method} is not possible here.", headers=dict(error.headers or {})
-        )
+        allowed = _methods(request) or dict(error.headers or {}).get("Allow", "")
+        detail = f"{request.method} is not possible here, but {allowed}."
+        problem = ProblemError(Code.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed})
     else:
         problem = ProblemError(Code.NOT_FOUND, "There is nothing at this address. GET /docs lists what there is.")
     return problem_response(request, problem)
+
+
+def _methods(request: Request) -> str:
+    """All that this address knows. The framework names those of one route only, and an address may have several."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    here = [methods for template, methods in paths.items() if compile_path(template)[0].match(request.scope["path"])]
+    return ", ".join(sorted({method.upper() for methods in here for method in methods}))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:

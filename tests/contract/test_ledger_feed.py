@@ -73,8 +73,9 @@ async def test_reader_who_keeps_the_last_number_misses_nothing_while_others_writ
         while not writers.done():
             await asyncio.gather(read_all(), books.ledger.extend_feed(), books.ledger.extend_feed())
         await writers
-    while await books.ledger.extend_feed():
-        pass
+        while await books.ledger.extend_feed():
+            pass
+    assert await books.ledger.extend_feed() == 1
     await read_all()
     assert_whole(seen)
     assert len(seen) == 2 + 160

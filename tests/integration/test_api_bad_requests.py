@@ -146,8 +146,8 @@ async def test_body_of_just_the_limit_pays(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("GET", "/v1/payments", "POST"),
-        ("PUT", "/v1/payments", "POST"),
+        ("PUT", "/v1/payments", "GET, POST"),
+        ("DELETE", "/v1/transactions", "GET"),
         ("DELETE", "/v1/payments/some-payment", "GET"),
         ("POST", "/v1/payments/some-payment", "GET"),
         ("PATCH", "/v1/payments/some-payment", "GET"),

@@ -237,7 +237,7 @@ async def test_event_is_not_written_by_hand(db: Connection) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE payment_events SET actor = 'operator'", "DELETE FROM payment_events", "TRUNCATE payment_events"],
+    ["UPDATE payment_events SET actor = 'operator'", "DELETE FROM payment_events", "TRUNCATE payment_events CASCADE"],
 )
 async def test_events_are_append_only(db: Connection, statement: str) -> None:
     await insert(db, "payments", **a_payment(id=new_key("told")))
