@@ -50,6 +50,13 @@ LOOKING_THROUGH: Final = LongActivityOptions(
 )
 """A look at everything of a payment that may be long, a portion at a time. It goes on where the last try stopped."""
 
+RECONCILING: Final = LongActivityOptions(
+    start_to_close_timeout=timedelta(hours=1),
+    heartbeat_timeout=TRY_TIMEOUT,
+    retry_policy=UNTIL_KNOWN["retry_policy"],
+)
+"""A look at everything of a period: a month of a million movements takes minutes."""
+
 
 def next_retry_delay(attempt: int) -> timedelta:
     """When Temporal starts the try after this one (1 for the first)."""

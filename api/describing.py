@@ -228,3 +228,19 @@ RECEIVE_WEBHOOK: Final[dict[str, Any]] = {
         },
     },
 }
+RESOLVE_CASE: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Resolution"},
+                "examples": {
+                    "by hand": {
+                        "summary": "What was done about it",
+                        "value": {"reason": "Refunded at the processor by hand, ticket 4711."},
+                    }
+                },
+            }
+        },
+    },
+}

@@ -61,7 +61,7 @@ def no_repeats(request: Request) -> None:
 
 async def page(
     request: Request,
-    query: PaymentQuery | TransactionQuery,
+    query: Paging,
     cursors: Cursors,
     items: TypeAdapter[tuple[Item, ...]],
     fetch: Fetch[Item],
@@ -82,7 +82,7 @@ async def page(
     return Response(content, headers=headers, media_type="application/json")
 
 
-def scope_of(request: Request, query: PaymentQuery | TransactionQuery) -> str:
+def scope_of(request: Request, query: Paging) -> str:
     """The list and its filters, in the same words however they were spelled."""
     return f"{request.scope['path']}?{query.model_dump_json(exclude=set(_PAGING), exclude_none=True)}"
 

@@ -15,6 +15,7 @@ from api.refunding import Refunds
 from api.starting import Payments
 from ledger.port import Ledger
 from ledger.reading import Balances, Feed, History
+from ledger.reconciliation import Cases
 
 # For the OpenAPI description; the check itself is ours, so that its errors are problems too.
 _bearer = HTTPBearer(auto_error=False, description="The API key")
@@ -32,6 +33,7 @@ class Services:
     history: History
     balances: Balances
     feed: Feed
+    cases: Cases
     cursors: Cursors
     api_key: str
     check_database: Callable[[], Awaitable[None]]

@@ -1,6 +1,7 @@
 """The port to a payment processor. docs/adapters.md tells how to write an adapter for it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Protocol
@@ -8,6 +9,7 @@ from typing import Annotated, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from payments.operations import Operation, Outcome
+from payments.settlement import Period, SettlementItem
 
 
 class GatewayError(Exception):
@@ -59,6 +61,32 @@ class PaymentGateway(Protocol):
         Raises `OutcomeUnknown` when the record can't be read.
         """
         ...
+
+
+class ProcessorRecord(Protocol):
+    """What paysaga needs of a processor to reconcile with it. Each method raises `OutcomeUnknown` when the record can't
+    be read."""
+
+    @property
+    def name(self) -> str:
+        """As of its gateway."""
+        ...
+
+    def items(self, period: Period) -> AsyncIterator[tuple[SettlementItem, ...]]:
+        """Everything that moved or held money in the period, each once, some at a time; whoever asked for it."""
+        ...
+
+    async def items_of(self, key: str) -> tuple[SettlementItem, ...]:
+        """What happened under one of our keys, at any time."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReportProblem:
+    """A line of a settlement report that can't be read, and why."""
+
+    line: int
+    what: str
 
 
 class Concern(StrEnum):

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ledger.actions import PostgresActions
+from ledger.cases import PostgresCases
 from ledger.chain import PostgresChain
 from ledger.connections import Connection
 from ledger.inbox import PostgresInbox
@@ -24,7 +25,9 @@ _ORDER_TAKEN: Final = Failure(
 )
 
 
-class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, PostgresInbox, PostgresChain, PostgresFeed):
+class PostgresLedger(
+    PostgresRefunds, PostgresActions, PostgresTimeline, PostgresInbox, PostgresChain, PostgresFeed, PostgresCases
+):
     """Implements `ledger.port.Ledger` and `ledger.port.Inbox` over a pool of connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from paysaga.settings import Settings
 
 _SETTINGS_WRONG = 2  # as for wrong arguments
@@ -120,10 +122,40 @@ def verify() -> None:
     raise typer.Exit(asyncio.run(service.run(settings)))
 
 
+@app.command()
+def reconcile(
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="Beginning, as 2026-11-22 or 2026-11-22T08:00:00+01:00. A day before the end."),
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End, not included. By default two minutes ago.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The processor's settlement report of this period, instead of its record.")
+    ] = None,
+) -> None:
+    """Compare the books with the processor: heal what can heal, make cases of the rest. Exit code 1 if any differs."""
+    period = _moment("--from", start), _moment("--to", end)
+    if file is not None and None in period:
+        raise typer.BadParameter("with --file, say by --from and --to which period the report is about")
+    settings = _settings({})
+    from paysaga import reconcile as service
+
+    raise typer.Exit(asyncio.run(service.run(settings, *period, file)))
+
+
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox processor alone (`paysaga sandbox --help` lists its options)."""
     os.execv(sys.executable, [sys.executable, "-m", "sandbox", *context.args])  # noqa: S606
+
+
+def _moment(option: str, text: str | None) -> "datetime | None":
+    from payments.moments import parse_moment
+
+    try:
+        return None if text is None else parse_moment(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {error}") from None
 
 
 def _run(service: Coroutine[Any, Any, None]) -> None:

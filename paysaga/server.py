@@ -55,6 +55,7 @@ def build_services(client: Client, ledger: PostgresLedger, history: PostgresHist
         history=history,
         balances=history,
         feed=ledger,
+        cases=ledger,
         cursors=Cursors(api_key),
         api_key=api_key,
         check_database=check_database,

@@ -4,21 +4,27 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import aiohttp
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 
 from gateways.port import WebhookReader
 from gateways.sandbox.gateway import SandboxGateway, open_sandbox_gateway
+from gateways.sandbox.record import SandboxRecord
 from gateways.sandbox.webhooks import SandboxWebhookReader
 from ledger.connections import READING, open_pool
 from ledger.history import PostgresHistory
 from ledger.postgres import PostgresLedger
+from ledger.reconciling import PostgresReconciliations
 from paysaga.settings import Settings
 
 DEFAULT_TEMPORAL_ADDRESS: Final = "127.0.0.1:7233"
 # Besides those of the setting. A page takes milliseconds; so many at once load one core of PostgreSQL or two.
 READING_CONNECTIONS: Final = 3
+
+# One run at a time, and sometimes one by hand.
+RECONCILING_CONNECTIONS: Final = 2
 
 
 async def connect_temporal(*, lazy: bool) -> Client:
@@ -57,6 +63,23 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[SandboxGateway]:
         key_window=settings.processor_key_window,
     ) as gateway:
         yield gateway
+
+
+@asynccontextmanager
+async def open_record(settings: Settings) -> AsyncGenerator[SandboxRecord]:
+    """The processor's record, for reconciliation."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+        yield SandboxRecord(session, settings.processor_url)
+
+
+@asynccontextmanager
+async def open_reconciliations(settings: Settings) -> AsyncGenerator[PostgresReconciliations]:
+    """Reconciliation's rows over a pool of their own: what compares for a minute keeps no payment waiting."""
+    pool = await open_pool(settings.database_url, RECONCILING_CONNECTIONS)
+    try:
+        yield PostgresReconciliations(pool)
+    finally:
+        pool.terminate()
 
 
 def webhook_readers(settings: Settings) -> dict[str, WebhookReader]:

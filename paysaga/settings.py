@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     # How long a charged payment's workflow waits for refund requests, which signals and the Web UI need; afterwards a
     # refund over HTTP wakes it. Most refunds come within a month. 0: not at all.
     quiet_period_seconds: Annotated[int, Field(ge=0, le=3650 * 24 * 3600)] = 30 * 24 * 3600
+    # How often the processor's record is compared with the books. 0: only when somebody runs `paysaga reconcile`.
+    reconcile_every_seconds: Annotated[int, Field(ge=0, le=7 * 24 * 3600)] = 600
     # Connections of one process; PostgreSQL's default limit is 100 for all of them.
     database_connections: Annotated[int, Field(ge=1, le=100)] = 10
 
@@ -65,6 +67,11 @@ class Settings(BaseSettings):
     def processor_key_window(self) -> timedelta:
         """How long the processor answers a repeated key with the first result."""
         return timedelta(seconds=self.processor_key_window_seconds)
+
+    @property
+    def reconcile_every(self) -> timedelta:
+        """How often the processor's record is compared with the books; nothing: never by itself."""
+        return timedelta(seconds=self.reconcile_every_seconds)
 
     @property
     def quiet_period(self) -> timedelta:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -11,19 +12,23 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.options import TRY_TIMEOUT
 from activities.payment import PaymentActivities
+from activities.reconciling import ReconciliationActivities
 from activities.refunding import RefundActivities
 from activities.standing import StandingActivities
 from activities.undoing import UndoingActivities
+from api.runs import TemporalRuns
 from gateways.port import PaymentGateway
 from ledger.port import Ledger
 from paysaga import logs
 from paysaga.garbage import collect_seldom
 from paysaga.numbering import numbering
-from paysaga.services import connect_temporal, open_gateway, open_ledger
+from paysaga.schedule import reconciling
+from paysaga.services import connect_temporal, open_gateway, open_ledger, open_reconciliations, open_record
 from paysaga.settings import Settings
 from workflows.messages import MessageGuard
 from workflows.names import TASK_QUEUE
 from workflows.payment import PaymentWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
 
 # A step in flight may take as long as a try may take, and then be reported.
 GRACE: Final = TRY_TIMEOUT + timedelta(seconds=1)
@@ -36,8 +41,14 @@ NEW_PAYMENTS_RATIO: Final = 0.8
 RECONNECT_SECONDS: Final = 0.5
 
 
-def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_queue: str = TASK_QUEUE) -> Worker:
-    """Everything that runs payments, on one task queue."""
+def build_worker(
+    client: Client,
+    ledger: Ledger,
+    gateway: PaymentGateway,
+    task_queue: str = TASK_QUEUE,
+    reconciliation: ReconciliationActivities | None = None,
+) -> Worker:
+    """Everything that runs payments, on one task queue, and what compares them with the processor's record."""
     steps = PaymentActivities(gateway, ledger)
     undoing = UndoingActivities(gateway, ledger)
     refunds = RefundActivities(gateway, ledger)
@@ -45,7 +56,7 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[PaymentWorkflow],
+        workflows=[PaymentWorkflow, ReconciliationWorkflow],
         activities=[
             steps.pay_at_once,
             steps.reserve,
@@ -59,6 +70,7 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
             standing.hold_has_ended,
             refunds.refund,
             refunds.check_refunds,
+            *_of(reconciliation),
         ],
         interceptors=[MessageGuard()],
         # Temporal's sandbox would load the workflow's module anew for each payment: a quarter of a payment's CPU. What
@@ -69,6 +81,18 @@ def build_worker(client: Client, ledger: Ledger, gateway: PaymentGateway, task_q
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
     )
+
+
+def _of(reconciliation: ReconciliationActivities | None) -> list[Callable[..., Awaitable[object]]]:
+    if reconciliation is None:
+        return []
+    return [
+        reconciliation.next_period,
+        reconciliation.take_record,
+        reconciliation.look_closer,
+        reconciliation.heal,
+        reconciliation.finish,
+    ]
 
 
 async def run(settings: Settings) -> None:
@@ -93,8 +117,16 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
     async with (
         open_ledger(settings) as ledger,
         open_gateway(settings) as gateway,
-        build_worker(client, ledger, gateway),
+        open_record(settings) as record,
+        open_reconciliations(settings) as books,
+        build_worker(
+            client,
+            ledger,
+            gateway,
+            reconciliation=ReconciliationActivities(record, books, ledger, TemporalRuns(client, settings.quiet_period)),
+        ),
         numbering(ledger),
+        reconciling(client, settings.reconcile_every),
     ):
         collect_seldom()
         print("worker ready", flush=True)

@@ -13,6 +13,7 @@ from sandbox import faults, rules
 from sandbox.action_routes import ActionRoutes
 from sandbox.late import LateExecutions
 from sandbox.processor import Delivery, Outcome, Processor
+from sandbox.record_routes import RecordRoutes
 from sandbox.replies import as_json, errors_as_json
 from sandbox.requests import json_object, money_request
 from sandbox.store import Store
@@ -53,6 +54,7 @@ class Server:
         app.router.add_delete("/faults", self._delete_faults)
         app.router.add_get("/livez", _livez)
         ActionRoutes(self._processor).add_to(app.router)
+        RecordRoutes(self._processor).add_to(app.router)
         WebhookRoutes(self._store, self._processor, self._webhooks).add_to(app.router)
         app.cleanup_ctx.append(self._in_background)
         return app

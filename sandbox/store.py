@@ -171,6 +171,25 @@ class Store:
         )
         return [dict(zip(fields, row, strict=True)) for row in rows]
 
+    def record(
+        self, from_: str | None, to: str | None, key: str | None, after: int, limit: int
+    ) -> list[dict[str, Any]]:
+        """The journal by time or by key, a page at a time, with what a report needs; of a hold also how it stands."""
+        rows = self._db.execute(
+            "SELECT o.sequence, o.operation, o.key, json_extract(o.body, '$.id') AS reference, o.payment_id, o.amount,"
+            " o.currency, o.executed_at, CASE WHEN o.operation <> 'authorize' THEN NULL"
+            " WHEN a.capture IS NOT NULL THEN 'captured' WHEN a.voided THEN 'voided' WHEN a.lapsed THEN 'expired'"
+            " ELSE 'open' END AS hold"
+            " FROM operations o LEFT JOIN authorizations a"
+            " ON o.operation = 'authorize' AND a.id = json_extract(o.body, '$.id')"
+            " WHERE o.status = 'succeeded' AND o.effect = 1 AND o.sequence > ?1"
+            " AND (?2 IS NULL OR o.executed_at >= ?2) AND (?3 IS NULL OR o.executed_at < ?3)"
+            " AND (?4 IS NULL OR o.key = ?4) ORDER BY o.sequence LIMIT ?5",
+            (after, from_, to, key, limit),
+        )
+        names = [column[0] for column in rows.description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
     # Idempotency keys
 
     def save_answer(self, request: MoneyRequest, answer: Answer, now: float) -> None:

@@ -48,12 +48,14 @@ class Servers:
     api_port: int  # free; where the processor sends its webhooks, if it does
 
     def env(self, **more: str) -> dict[str, str]:
-        """The environment of our own processes. Payments sleep at once, unless a test is about their being open."""
+        """The environment of our own processes. Payments sleep at once and nothing
+        is reconciled, unless a test is about that."""
         ours = {
             "PAYSAGA_DATABASE_URL": self.postgres.dsn,
             "PAYSAGA_PROCESSOR_URL": self.sandbox.url,
             "PAYSAGA_API_KEY": API_KEY,
             "PAYSAGA_QUIET_PERIOD_SECONDS": "0",
+            "PAYSAGA_RECONCILE_EVERY_SECONDS": "0",
             "TEMPORAL_ADDRESS": self.temporal.address,
         }
         return clean_environment(**ours | more)

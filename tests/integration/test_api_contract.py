@@ -22,6 +22,8 @@ STATUS_OF: dict[str, int] = {
     "unauthenticated": 401,
     "forbidden": 403,
     "payment_not_found": 404,
+    "case_not_found": 404,
+    "case_not_open": 409,
     "order_already_paid": 409,
     "payment_not_refundable": 409,
     "refund_exceeds_refundable": 409,
