@@ -108,7 +108,7 @@ async def resolve_case(
     services: Annotated[Services, Depends(services_of)],
     body: Annotated[Resolution, Depends(body_of(Resolution))],
 ) -> Any:
-    """End a case with a reason. It moves no money and changes no payment. Safe to send again: the first reason stays."""
+    """End a case with a reason. It moves no money and changes no payment. Safe to send again."""
     case = await read(services.cases.resolve(case_id, body.reason))
     if case is None:
         raise case_not_found()

@@ -48,9 +48,6 @@ class Webhooks:
 
     @asynccontextmanager
     async def delivered(self) -> AsyncGenerator[None]:
-        """Meanwhile payments are told of their events; where no webhooks are taken there are none."""
-        if not self._readers:
-            yield
-            return
+        """Meanwhile payments are told of their events, and of what reconciliation has found at the processor."""
         async with self._delivering.running():
             yield

@@ -151,9 +151,12 @@ judged AS (
         -- It came back before the books had it: nothing moved in the end.
         pairs.sequence IS NULL AND pairs.operation <> 'capture' AND count(*) FILTER (
             WHERE pairs.sequence IS NULL AND pairs.operation <> 'capture') OVER (PARTITION BY pairs.reference) = 2 AS undone,
+        -- Unless the books' charge is one that the processor doesn't know: then it is about one charge, not two.
         pairs.sequence IS NULL AND pairs.operation = 'capture' AND (nth > 1 OR EXISTS (
             SELECT FROM movements m WHERE m.payment_id = pairs.payment_there AND m.operation = 'capture'
-                AND m.reference <> pairs.reference)) AS second,
+                AND m.reference <> pairs.reference))
+            AND count(*) FILTER (WHERE pairs.reconciliation IS NULL AND pairs.operation = 'capture')
+                OVER (PARTITION BY coalesce(payment_here, payment_there)) = 0 AS second,
         pairs.sequence IS NULL AND pairs.operation = 'refund_reversal' AND EXISTS (
             SELECT FROM refunds r WHERE r.payment_id = pairs.payment_there AND r.processor_reference = pairs.reference
                 AND r.status = 'succeeded') AS came_back
