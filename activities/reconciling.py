@@ -88,14 +88,18 @@ class ReconciliationActivities:
             return len(await self._books.differences_that_heal(begin.id, TOLD_MAX))
 
     @activity.defn
-    async def heal(self, begin: Begin) -> None:
-        """Tell payments to look, and start those again whose rows were lost."""
+    async def heal(self, begin: Begin) -> int:
+        """Tell payments to look, and start those again whose rows were lost.
+
+        Returns how many there is hope for: Temporal doesn't know each payment that we don't know.
+        """
         async with temporal_failures(), _alive():
             healing = await self._books.differences_that_heal(begin.id, TOLD_MAX)
             for one in healing:
                 if one.known:
                     await self._inbox.store_event(_event(begin.id, self._record.name, one))
-            await _each([one.payment_id for one in healing if not one.known], self._runs.restore)
+            lost = [one.payment_id for one in healing if not one.known]
+            return len(healing) - (await _each(lost, self._runs.restore)).count(False)
 
     @activity.defn
     async def finish(self, end: End) -> Report:

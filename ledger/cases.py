@@ -8,8 +8,7 @@ from typing import Final
 import asyncpg
 
 from ledger.connections import Connected, Connection
-from ledger.queries import QUERIES
-from ledger.reconciling import unexplained
+from ledger.reconciling import RECONCILIATION, unexplained
 from payments.history import Place
 from payments.settlement import Case, CaseStatus, Difference, Unexplained
 
@@ -25,7 +24,7 @@ class PostgresCases(Connected):
 
         async def work(connection: Connection) -> tuple[Case, ...]:
             place = (None, None) if after is None else (after.created_at, _number(after.id))
-            rows = await connection.fetch(QUERIES["cases_page"], status, *place, limit)
+            rows = await connection.fetch(RECONCILIATION["cases_page"], status, *place, limit)
             return tuple(_case(row) for row in rows)
 
         return await self._run(work)
@@ -34,7 +33,7 @@ class PostgresCases(Connected):
         """See `Cases.case`."""
 
         async def work(connection: Connection) -> Case | None:
-            row = await connection.fetchrow(QUERIES["case"], _number(id_))
+            row = await connection.fetchrow(RECONCILIATION["case"], _number(id_))
             return None if row is None else _case(row)
 
         return await self._run(work)
@@ -43,8 +42,8 @@ class PostgresCases(Connected):
         """See `Cases.resolve`."""
 
         async def work(connection: Connection) -> Case | None:
-            await connection.execute(QUERIES["resolve_case"], _number(id_), reason)
-            row = await connection.fetchrow(QUERIES["case"], _number(id_))
+            await connection.execute(RECONCILIATION["resolve_case"], _number(id_), reason)
+            row = await connection.fetchrow(RECONCILIATION["case"], _number(id_))
             return None if row is None else _case(row)
 
         return await self._run(work)
@@ -57,7 +56,7 @@ class PostgresCases(Connected):
         """See `Cases.open_cases`."""
 
         async def work(connection: Connection) -> Mapping[Difference, int]:
-            rows = await connection.fetch(QUERIES["open_cases_by_difference"])
+            rows = await connection.fetch(RECONCILIATION["open_cases_by_difference"])
             return {Difference(row["difference"]): row["count"] for row in rows}
 
         return await self._run(work)
@@ -66,7 +65,7 @@ class PostgresCases(Connected):
         """See `Cases.reconciled_until`."""
 
         async def work(connection: Connection) -> datetime | None:
-            return await connection.fetchval(QUERIES["last_reconciliation"])
+            return await connection.fetchval(RECONCILIATION["last_reconciliation"])
 
         return await self._run(work)
 

@@ -6,10 +6,11 @@ from typing import Final
 
 from ledger.connections import Connected, Connection
 from ledger.port import LedgerUnavailable
-from ledger.queries import QUERIES
+from ledger.queries import load_queries
 from ledger.reconciliation import Healing
 from payments.settlement import Begin, Difference, Period, Report, SettlementItem, Unexplained
 
+RECONCILIATION: Final = load_queries("reconciliation.sql")
 # What the processor shows late of the last period is seen in the next one.
 OVERLAP: Final = timedelta(hours=1)
 # How far the first run looks back.
@@ -27,9 +28,9 @@ class PostgresReconciliations(Connected):
         async def work(connection: Connection) -> Report | None:
             period = begin.period
             await connection.execute(
-                QUERIES["begin_reconciliation"], begin.id, begin.source, processor, period.start, period.end
+                RECONCILIATION["begin_reconciliation"], begin.id, begin.source, processor, period.start, period.end
             )
-            row = await connection.fetchrow(QUERIES["reconciliation"], begin.id)
+            row = await connection.fetchrow(RECONCILIATION["reconciliation"], begin.id)
             return Report.model_validate_json(row["report"]) if row and row["report"] else None
 
         return await self._run(work)
@@ -38,7 +39,7 @@ class PostgresReconciliations(Connected):
         """See `Reconciliations.next_period`."""
 
         async def work(connection: Connection) -> Period:
-            last: datetime | None = await connection.fetchval(QUERIES["last_reconciled"], named)
+            last: datetime | None = await connection.fetchval(RECONCILIATION["last_reconciled"], named)
             return Period(start=end - FIRST_PERIOD if last is None else min(last, end) - OVERLAP, end=end)
 
         return await self._run(work)
@@ -47,7 +48,7 @@ class PostgresReconciliations(Connected):
         """See `Reconciliations.forget_items`."""
 
         async def work(connection: Connection) -> None:
-            await connection.execute(QUERIES["forget_items"], run)
+            await connection.execute(RECONCILIATION["forget_items"], run)
 
         await self._run(work)
 
@@ -55,7 +56,7 @@ class PostgresReconciliations(Connected):
         """See `Reconciliations.add_items`."""
 
         async def work(connection: Connection) -> None:
-            await connection.execute(QUERIES["add_items"], run, False, *_columns(items))
+            await connection.execute(RECONCILIATION["add_items"], run, False, *_columns(items))
 
         await self._run(work)
 
@@ -63,7 +64,7 @@ class PostgresReconciliations(Connected):
         """See `Reconciliations.file_is_taken`."""
 
         async def work(connection: Connection) -> None:
-            await connection.execute(QUERIES["file_is_taken"], run, lines)
+            await connection.execute(RECONCILIATION["file_is_taken"], run, lines)
 
         await self._run(work)
 
@@ -71,7 +72,7 @@ class PostgresReconciliations(Connected):
         """See `Reconciliations.keys_to_look_up`."""
 
         async def work(connection: Connection) -> tuple[str, ...]:
-            rows = await connection.fetch(QUERIES["keys_to_look_up"], run, limit, timeout=COMPARE_SECONDS)
+            rows = await connection.fetch(RECONCILIATION["keys_to_look_up"], run, limit, timeout=COMPARE_SECONDS)
             return tuple(row["key"] for row in rows)
 
         return await self._run(work)
@@ -82,8 +83,8 @@ class PostgresReconciliations(Connected):
         async def work(connection: Connection) -> None:
             columns = _columns(items)
             async with connection.transaction():
-                await connection.execute(QUERIES["forget_looked_up"], run, columns[0], columns[1])
-                await connection.execute(QUERIES["add_items"], run, True, *columns)
+                await connection.execute(RECONCILIATION["forget_looked_up"], run, columns[0], columns[1])
+                await connection.execute(RECONCILIATION["add_items"], run, True, *columns)
 
         await self._run(work)
 
@@ -91,7 +92,7 @@ class PostgresReconciliations(Connected):
         """See `Reconciliations.not_done`."""
 
         async def work(connection: Connection) -> tuple[str, ...]:
-            return tuple(row["id"] for row in await connection.fetch(QUERIES["not_done"], after, before, limit))
+            return tuple(row["id"] for row in await connection.fetch(RECONCILIATION["not_done"], after, before, limit))
 
         return await self._run(work)
 
@@ -100,8 +101,8 @@ class PostgresReconciliations(Connected):
 
         async def work(connection: Connection) -> None:
             async with connection.transaction():
-                await connection.execute(QUERIES["forget_stopped"], run)
-                await connection.execute(QUERIES["add_stopped"], run, list(stopped), list(stopped.values()))
+                await connection.execute(RECONCILIATION["forget_stopped"], run)
+                await connection.execute(RECONCILIATION["add_stopped"], run, list(stopped), list(stopped.values()))
 
         await self._run(work)
 
@@ -109,7 +110,7 @@ class PostgresReconciliations(Connected):
         """See `Reconciliations.differences_that_heal`."""
 
         async def work(connection: Connection) -> tuple[Healing, ...]:
-            rows = await connection.fetch(QUERIES["differences_that_heal"], run, limit, timeout=COMPARE_SECONDS)
+            rows = await connection.fetch(RECONCILIATION["differences_that_heal"], run, limit, timeout=COMPARE_SECONDS)
             return tuple(Healing.model_validate(dict(row)) for row in rows)
 
         return await self._run(work)
@@ -125,15 +126,15 @@ class PostgresReconciliations(Connected):
 
 
 async def _finish(connection: Connection, begin: Begin, healed: int) -> Report:
-    row = await connection.fetchrow(QUERIES["reconciliation"], begin.id)
+    row = await connection.fetchrow(RECONCILIATION["reconciliation"], begin.id)
     if row is None or (row["source"] == "file" and row["lines"] != row["items"]):
         raise LedgerUnavailable(f"the lines of {begin.id} are not all there; was an old backup restored?")
     if row["report"] is not None:
         return Report.model_validate_json(row["report"])
-    counts = await connection.fetch(QUERIES["count_differences"], begin.id, timeout=COMPARE_SECONDS)
+    counts = await connection.fetch(RECONCILIATION["count_differences"], begin.id, timeout=COMPARE_SECONDS)
     found: dict[str | None, int] = {row["difference"]: row["count"] for row in counts}
-    closed = await connection.fetch(QUERIES["close_cases"], begin.id, timeout=COMPARE_SECONDS)
-    opened = await connection.fetch(QUERIES["open_cases"], begin.id, timeout=COMPARE_SECONDS)
+    closed = await connection.fetch(RECONCILIATION["close_cases"], begin.id, timeout=COMPARE_SECONDS)
+    opened = await connection.fetch(RECONCILIATION["open_cases"], begin.id, timeout=COMPARE_SECONDS)
     report = Report(
         id=begin.id,
         period=begin.period,
@@ -145,14 +146,14 @@ async def _finish(connection: Connection, begin: Begin, healed: int) -> Report:
         closed_cases=len(closed),
         unexplained=await unexplained(connection),
     )
-    await connection.execute(QUERIES["end_reconciliation"], begin.id, report.model_dump_json())
-    await connection.execute(QUERIES["forget_items"], begin.id)
+    await connection.execute(RECONCILIATION["end_reconciliation"], begin.id, report.model_dump_json())
+    await connection.execute(RECONCILIATION["forget_items"], begin.id)
     return report
 
 
 async def unexplained(connection: Connection) -> tuple[Unexplained, ...]:
     """What open cases put in question."""
-    rows = await connection.fetch(QUERIES["unexplained"])
+    rows = await connection.fetch(RECONCILIATION["unexplained"])
     return tuple(Unexplained(currency=row["currency"], amount=row["amount"]) for row in rows)
 
 

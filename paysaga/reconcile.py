@@ -79,7 +79,9 @@ def _read(file: Path) -> Generator[SettlementItem | ReportProblem]:
 async def _reconcile(settings: Settings, period: Period, file: Path | None) -> int:
     client = await connect_temporal(lazy=False)
     pool = await open_pool(settings.database_url, 1)
+    cases = PostgresCases(pool)
     try:
+        await cases.unexplained()  # whether the database is there at all
         begin = Begin(
             id=f"reconciliation-{secrets.token_hex(6)}",
             period=period,
@@ -88,10 +90,9 @@ async def _reconcile(settings: Settings, period: Period, file: Path | None) -> i
         if file is not None:
             await _take(PostgresReconciliations(pool), begin, file)
         report = await _result(client, begin)
-        cases = await PostgresCases(pool).cases(CaseStatus.OPEN, None, _CASES_SHOWN)
+        _print(report, await cases.cases(CaseStatus.OPEN, None, _CASES_SHOWN))
     finally:
         pool.terminate()
-    _print(report, cases)
     return DIFFERS if report.found else 0
 
 

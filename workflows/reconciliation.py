@@ -47,17 +47,17 @@ class ReconciliationWorkflow:
 
     async def _heal(self, begin: Begin) -> int:
         """How many payments have mended a difference because they were told to look."""
-        told = left = await self._look(begin)
-        if not told:
+        differ = left = await self._look(begin)
+        if not differ:
             return 0
-        _tell(f"{told} payments differ and can heal: they are told to look")
-        await _step(ReconciliationActivities.heal, begin, "heal", f"tell {told} payments to look")
+        _tell(f"{differ} payments differ: they are told to look")
+        told = await _step(ReconciliationActivities.heal, begin, "heal", f"tell {differ} payments to look")
         for pause in PAUSES:
+            if left <= differ - told:
+                break
             await workflow.sleep(pause, summary="payments look")
             left = await self._look(begin)
-            if not left:
-                break
-        return max(0, told - left)
+        return max(0, differ - left)
 
     async def _look(self, begin: Begin) -> int:
         return await _step(ReconciliationActivities.look_closer, begin, "look-closer", "ask for what one side lacks")

@@ -17,6 +17,8 @@ CREATE TABLE reconciliations (
     CONSTRAINT period_has_a_length CHECK (period_from < period_to)
 );
 
+CREATE INDEX reconciliations_reported ON reconciliations (source, period_to) WHERE report IS NOT NULL;
+
 -- The processor's side of the runs that are going on; a run takes its lines away when it ends.
 CREATE TABLE settlement_items (
     reconciliation text NOT NULL,

@@ -11,10 +11,14 @@ import pytest_asyncio
 
 import ledger
 from ledger.queries import QUERIES
+from ledger.reconciling import RECONCILIATION
 from tests.harness import Servers
 
 LEDGER = Path(str(ledger.__file__)).parent
 CODE = "\n".join(file.read_text(encoding="utf-8") for file in LEDGER.glob("*.py"))
+
+# Those that have nothing to do with one run.
+_BY_INDEX = ("last_reconciled", "not_done", "last_reconciliation", "cases_page", "case", "open_cases_by_difference")
 
 
 @pytest_asyncio.fixture
@@ -35,6 +39,23 @@ def test_statements_are_exactly_those_that_the_code_names() -> None:
     assert set(re.findall(r"QUERIES\[\"(\w+)\"\]", CODE)) == set(QUERIES)
 
 
+@pytest.mark.parametrize("name", RECONCILIATION)
+async def test_statement_of_reconciliation_can_be_prepared(db: Any, name: str) -> None:
+    numbers = {int(number) for number in re.findall(r"\$(\d+)", RECONCILIATION[name])}
+    statement = await db.prepare(RECONCILIATION[name])
+    assert len(statement.get_parameters()) == len(numbers) == max(numbers, default=0)
+
+
+def test_statements_of_reconciliation_are_exactly_those_that_the_code_names() -> None:
+    assert set(re.findall(r"RECONCILIATION\[\"(\w+)\"\]", CODE)) == set(RECONCILIATION)
+
+
+def test_no_statement_of_reconciliation_changes_a_payment() -> None:
+    of_ours = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) (\w+)")
+    changed = {table for sql in RECONCILIATION.values() for _, table in of_ours.findall(sql)}
+    assert changed == {"reconciliations", "settlement_items", "reconciliation_cases"}
+
+
 def test_no_statement_hides_behind_another() -> None:
     """One that lacks its name line would be sent with the one before it."""
     words = re.compile(r"^(INSERT|UPDATE|SELECT|DELETE|WITH)\b", re.MULTILINE)
@@ -49,12 +70,19 @@ def test_every_change_is_of_one_payment_in_a_known_state_or_locked() -> None:
     assert unguarded == {"reserve_for_refund", "apply_refund"}
 
 
-@pytest.mark.parametrize("name", [name for name, sql in QUERIES.items() if "WHERE" in sql])
-async def test_statement_finds_its_rows_by_an_index(db: Any, name: str) -> None:
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *(pytest.param(sql, id=name) for name, sql in QUERIES.items() if "WHERE" in sql),
+        *(pytest.param(RECONCILIATION[name], id=name) for name in _BY_INDEX),
+    ],
+)
+async def test_statement_finds_its_rows_by_an_index(db: Any, sql: str) -> None:
     """Planned for any parameters. Where there is no index for it, PostgreSQL reads the table even if told not to."""
     await db.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
-    await db.execute(f"PREPARE planned AS {QUERIES[name]}")
-    nothing = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", QUERIES[name]))))
-    plan = "\n".join(row[0] for row in await db.fetch(f"EXPLAIN EXECUTE planned ({nothing})"))
+    await db.execute(f"PREPARE planned AS {sql}")
+    parameters = set(re.findall(r"\$\d+", sql))
+    nothing = f"({', '.join(['NULL'] * len(parameters))})" if parameters else ""
+    plan = "\n".join(row[0] for row in await db.fetch(f"EXPLAIN EXECUTE planned {nothing}"))
     assert "Index Scan" in plan, plan
     assert "Seq Scan" not in plan, plan
