@@ -131,11 +131,13 @@ def _print(report: Report, cases: tuple[Case, ...]) -> None:
     print(f"The books against the processor, by {source}")
     print(f"from {_time(report.period.start)} to {_time(report.period.end)}:")
     print(f"{report.matched:>9,} movements agree")
+    if not report.matched:
+        print("          (what happened in the last two minutes is on its way into the books, and not compared yet)")
     if report.healed:
         print(f"{report.healed:>9,} payments differed, were told to look, and agree now")
     for difference, count in report.found.items():
         print(f"{count:>9,} {MEANING[difference]} ({difference})")
-    print(f"{report.new_cases:,} new cases, {report.closed_cases:,} closed because both sides agree by now.")
+    print(f"New cases: {report.new_cases:,}. Closed because both sides agree by now: {report.closed_cases:,}.")
     for case in cases:
         print(f"  {case.id}: {_words(case)}")
     if len(cases) == _CASES_SHOWN:

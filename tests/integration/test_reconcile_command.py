@@ -100,7 +100,7 @@ async def test_report_with_one_difference_of_each_sort_makes_a_case_of_each_once
         assert done.returncode == 1, done.stdout + done.stderr
         # Of those that are told twice one time counts.
         assert "        3 movements agree" in done.stdout
-        assert ("0 new cases" if again else "6 new cases") in done.stdout
+        assert f"New cases: {0 if again else 6}." in done.stdout
     found = [case for case in await cases(shop, status="open") if case["source"] == "file"]
     reference_of = {key: by_key[key].split(",")[0] for key in keys}
     assert {(case["difference"], case["reference"]) for case in found} == {
@@ -118,7 +118,9 @@ async def test_report_with_one_difference_of_each_sort_makes_a_case_of_each_once
     lines[lines.index(by_key[missing])] = by_key[missing].replace(reference_of[missing], "cap_gone")
     file.write_text("\n".join([header, *lines]))
     done = await command(shop.servers, *period(day), "--file", str(file))
-    assert (done.returncode, "0 new cases, 6 closed" in done.stdout) == (0, True), done.stdout
+    assert (done.returncode, "New cases: 0. Closed because both sides agree by now: 6." in done.stdout) == (0, True), (
+        done.stdout
+    )
     assert await unexplained(shop) == {}
 
 
