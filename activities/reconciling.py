@@ -13,6 +13,7 @@ from activities.failures import temporal_failures
 from gateways.port import Concern, ProcessorRecord
 from ledger.port import Inbox, WebhookEvent
 from ledger.reconciliation import Healing, Reconciliations
+from payments.identifiers import OperationKind, operation_key
 from payments.settlement import Begin, End, Period, Report, SettlementItem, Source
 
 # Names of the runs that the schedule starts begin so; each goes on where the last of them ended.
@@ -35,9 +36,9 @@ class PaymentRuns(Protocol):
         ...
 
     async def restore(self, payment_id: str) -> bool:
-        """Start a payment whose row was lost here again, as it was asked for; False if Temporal doesn't know it.
+        """Start a payment whose row was lost here again, as it was asked for: its run looks up before it sends.
 
-        Its run looks up everything before it sends anything.
+        False if Temporal doesn't know it, or knows that it ended without a charge.
         """
         ...
 
@@ -99,13 +100,19 @@ class ReconciliationActivities:
                 if one.known:
                     await self._inbox.store_event(_event(begin.id, self._record.name, one))
             lost = [one.payment_id for one in healing if not one.known]
-            return len(healing) - (await _each(lost, self._runs.restore)).count(False)
+            return len(healing) - (await _each(lost, self._restore)).count(False)
 
     @activity.defn
     async def finish(self, end: End) -> Report:
         """Write down what came of it."""
         async with temporal_failures(), _alive():
             return await self._books.finish(end.begin, end.healed)
+
+    async def _restore(self, payment_id: str) -> bool:
+        # One that was being undone must not be recorded as if it were paid; its row, which said so, is lost.
+        if await self._record.items_of(operation_key(OperationKind.REFUND, payment_id)):
+            return False
+        return await self._runs.restore(payment_id)
 
     async def _stopped(self, before: datetime) -> Mapping[str, str]:
         stopped: dict[str, str] = {}

@@ -12,6 +12,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.opening import start_input, start_options
 from payments.messages import Start
 from payments.request import RecordedRequest
+from payments.state import NOT_CHARGED
+from workflows import names
 
 # The SDK's client retries by itself for longer.
 TEMPORAL_SECONDS: Final = 5.0
@@ -58,10 +60,16 @@ class TemporalRuns:
         return True
 
     async def _request(self, payment_id: str) -> RecordedRequest | None:
-        """What was asked for, from the input of the payment's first run that is still known."""
+        """What was asked for, from the input of the payment's first run that is still known.
+
+        None for one that ended without a charge: its client was told so, and it must not be paid after all.
+        """
         quoted = payment_id.replace("'", "''")
         query = f"WorkflowId = '{quoted}' AND WorkflowType = 'PaymentWorkflow'"
-        async for run in self._client.list_workflows(query, limit=_RUNS_MAX):
+        runs = [run async for run in self._client.list_workflows(query, limit=_RUNS_MAX)]
+        if any(run.typed_search_attributes.get(names.STATUS) in NOT_CHARGED for run in runs):
+            return None
+        for run in runs:
             start = await self._start(self._client.get_workflow_handle(payment_id, run_id=run.run_id))
             if start is not None and start.request is not None and start.fingerprint == start.request.fingerprint():
                 return start.request

@@ -136,6 +136,34 @@ async def test_payment_that_was_lost_with_its_books_is_recorded_again_from_what_
     await shop.assert_books_agree(*keys)
 
 
+async def test_payment_that_was_undone_and_then_lost_is_not_paid_after_all(own_stack: Stack) -> None:
+    shop, start = own_stack, datetime.now(UTC)
+    key, held = new_key("undone"), new_key("canceled")
+    await shop.close_account("UYU")
+    assert (await shop.pay(key, currency="UYU")).json()["status"] == "failed"
+    await shop.pay(held, capture="manual")
+    await shop.cancel(held)
+    # A hold under our own key, as if the customer had confirmed late.
+    late = new_key("late")
+    assert (await shop.pay(late, payment_method="pm_card_chargeDeclined")).json()["status"] == "declined"
+    await hold_at_processor(shop, late, new_key("auth"))
+    for payment in (key, held, late):
+        await lose(shop, payment)
+    async with shop.database() as db:
+        await db.execute("DELETE FROM accounts WHERE currency = 'UYU' AND name = 'sales'")
+    report = await reconcile(shop, start)
+    assert (report.healed, report.new_cases) == (0, 3)
+    found = {(case["difference"], case["operation"], case["payment_id"]) for case in await cases(shop)}
+    assert found == {
+        ("unexplained", "capture", key),
+        ("unexplained", "refund", key),
+        ("unexplained", "hold", late),
+    }
+    for payment in (key, held, late):
+        assert (await shop.http.get(f"/v1/payments/{payment}")).json().get("status") != "succeeded"
+        assert (await shop.journal_operations(payment)).count("capture") == (1 if payment == key else 0)
+
+
 async def test_refund_that_came_back_while_its_payment_slept_is_reversed(shop: Stack) -> None:
     start = datetime.now(UTC)
     key = new_key("sent-back")
