@@ -8,7 +8,21 @@ from fastapi_offline import FastAPIOffline
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import balances, events, health, holds, payments, problems, refunds, timeline, transactions, webhooks
+from api import (
+    balances,
+    events,
+    health,
+    holds,
+    payments,
+    problems,
+    refunds,
+    timeline,
+    transactions,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhooks,
+)
+from api.endpoint_requests import EndpointPatch, EndpointRequest, RotateRequest
 from api.reading import refuse_card_number
 from api.services import Services
 from payments.captures import CaptureRequest
@@ -41,6 +55,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(balances.router)
     app.include_router(events.router)
     app.include_router(webhooks.router)
+    app.include_router(webhook_endpoints.router)
+    app.include_router(webhook_deliveries.router)
     app.include_router(health.router)
     app.add_middleware(_RefuseCardNumbers)
     problems.install(app)
@@ -68,7 +84,8 @@ def _document(app: FastAPI) -> None:
     """Bodies are read by hand, and problems rendered by hand: tell OpenAPI of both."""
     schema = app.openapi()
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-    for model in (PaymentRequest, RefundRequest, CaptureRequest, problems.Problem):
+    bodies = (PaymentRequest, RefundRequest, CaptureRequest, EndpointRequest, EndpointPatch, RotateRequest)
+    for model in (*bodies, problems.Problem):
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs", {}))
         schemas[model.__name__] = described

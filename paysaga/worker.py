@@ -21,6 +21,7 @@ from paysaga.garbage import collect_seldom
 from paysaga.numbering import numbering
 from paysaga.services import connect_temporal, open_gateway, open_ledger
 from paysaga.settings import Settings
+from paysaga.webhooks import sending_webhooks
 from workflows.messages import MessageGuard
 from workflows.names import TASK_QUEUE
 from workflows.payment import PaymentWorkflow
@@ -95,6 +96,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         open_gateway(settings) as gateway,
         build_worker(client, ledger, gateway),
         numbering(ledger),
+        sending_webhooks(client, ledger, ledger, settings),
     ):
         collect_seldom()
         print("worker ready", flush=True)

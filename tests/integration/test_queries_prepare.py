@@ -55,6 +55,7 @@ async def test_statement_finds_its_rows_by_an_index(db: Any, name: str) -> None:
     await db.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
     await db.execute(f"PREPARE planned AS {QUERIES[name]}")
     nothing = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", QUERIES[name]))))
-    plan = "\n".join(row[0] for row in await db.fetch(f"EXPLAIN EXECUTE planned ({nothing})"))
-    assert "Index Scan" in plan, plan
+    given = f"({nothing})" if nothing else ""
+    plan = "\n".join(row[0] for row in await db.fetch(f"EXPLAIN EXECUTE planned {given}"))
+    assert re.search(r"Index (Only )?Scan", plan), plan
     assert "Seq Scan" not in plan, plan
