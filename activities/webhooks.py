@@ -21,6 +21,9 @@ AT_ONCE: Final = 8
 LOOK_SECONDS: Final = 1.0
 # Then Temporal is told how the endpoint stands, and the workflow begins anew: some six events of its history.
 SHIFT_SECONDS: Final = 60.0
+# A shift ends when nothing is being sent. An endpoint that always has something to be sent must wait for that now and
+# then, up to the 15 s that one of its payments may hang.
+LONGEST_SHIFT: Final = 3
 # How the endpoint stands is told at once when it changes, but not all the time.
 WORTH_TELLING_SECONDS: Final = 5.0
 # An endpoint that is down is left alone until its next probe, if that is not at hand.
@@ -43,24 +46,35 @@ class WebhookActivities:
         *,
         clock: Callable[[], datetime] = _utc_now,
         shift_seconds: float = SHIFT_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._outbox = outbox
         self._sender = sender
         self._clock = clock
         self._shift_seconds = shift_seconds
+        self._look_seconds = look_seconds
 
     @activity.defn
     async def deliver(self, endpoint_id: str) -> Served:
         """Send what there is and what comes, for a while; ended sooner when the endpoint begins to fail, is down or
         back, or gets nothing any more, so that people see it."""
         async with temporal_failures():
-            return await _Shift(endpoint_id, self._outbox, self._sender, self._clock).run(self._shift_seconds)
+            shift = _Shift(endpoint_id, self._outbox, self._sender, self._clock, self._look_seconds)
+            return await shift.run(self._shift_seconds)
 
 
 class _Shift:
     """One run of `deliver`."""
 
-    def __init__(self, endpoint_id: str, outbox: Outbox, sender: WebhookSender, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        endpoint_id: str,
+        outbox: Outbox,
+        sender: WebhookSender,
+        clock: Callable[[], datetime],
+        look_seconds: float,
+    ) -> None:
+        self._look_seconds = look_seconds
         self._endpoint_id = endpoint_id
         self._outbox = outbox
         self._sender = sender
@@ -83,7 +97,8 @@ class _Shift:
                 began_as = began_as or stands
                 lasted = loop.time() - begun
                 changed = stands != began_as and lasted > WORTH_TELLING_SECONDS
-                self._over = self._over or lasted > seconds or changed or self._rests(due) or _stopping()
+                enough = lasted > (LONGEST_SHIFT * seconds if self._sending else seconds)
+                self._over = self._over or enough or changed or self._rests(due) or _stopping()
                 if self._over and not self._sending:
                     return await self._served(due)
                 self._start(due)
@@ -120,10 +135,10 @@ class _Shift:
         our own means."""
         if not self._sending:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(self._look_seconds):
                     await activity.wait_for_worker_shutdown()
             return
-        seconds = LAST_SECONDS if _stopping() else LOOK_SECONDS
+        seconds = LAST_SECONDS if _stopping() else self._look_seconds
         done, rest = await asyncio.wait(self._sending.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if _stopping():
             for task in rest:

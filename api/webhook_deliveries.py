@@ -11,7 +11,7 @@ from api.calling import read
 from api.listing import LINK, Paging, no_repeats, page
 from api.problems import Code, ProblemError, responses
 from api.services import Services, authenticated, services_of
-from api.webhook_endpoints import found
+from api.webhook_endpoints import EndpointId, found
 from payments.history import Place
 from payments.webhooks import DeliveryStatus, WebhookDelivery
 
@@ -61,7 +61,7 @@ _LISTED: Final[dict[int | str, dict[str, Any]]] = LINK | responses(
 @router.get("", response_model=DeliveryList, responses=_LISTED)
 async def list_deliveries(
     request: Request,
-    endpoint_id: str,
+    endpoint_id: EndpointId,
     query: Annotated[DeliveryQuery, Query()],
     services: Annotated[Services, Depends(services_of)],
 ) -> Response:
@@ -89,7 +89,9 @@ async def list_deliveries(
         Code.DATABASE_UNAVAILABLE,
     ),
 )
-async def redeliver(endpoint_id: str, event_id: str, services: Annotated[Services, Depends(services_of)]) -> Response:
+async def redeliver(
+    endpoint_id: EndpointId, event_id: str, services: Annotated[Services, Depends(services_of)]
+) -> Response:
     """Send this event again, with the same `webhook-id`, whatever became of it. It comes after what its payment has
     waiting, and may come out of order. A disabled endpoint gets it once it is enabled."""
     found(await read(services.endpoints.endpoint(endpoint_id)))

@@ -1,5 +1,6 @@
 """`/v1/webhook_endpoints`: where webhooks are sent to."""
 
+import re
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
@@ -21,9 +22,21 @@ router = APIRouter(
     dependencies=[Depends(authenticated), Depends(no_repeats)],
 )
 
+# PostgreSQL takes no NUL, for instance.
+_ID: Final = re.compile(r"we_[0-9a-f]{1,64}")
 _READ: Final = (Code.UNAUTHENTICATED, Code.VALIDATION_FAILED, Code.CARD_NUMBER_REFUSED, Code.DATABASE_UNAVAILABLE)
 _FOUND: Final = (*_READ, Code.WEBHOOK_ENDPOINT_NOT_FOUND)
 _WRITTEN: Final = (Code.MALFORMED_JSON, Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
+
+
+def known_form(endpoint_id: str) -> str:
+    """Dependency: raises `ProblemError` for an id that none can have."""
+    if not _ID.fullmatch(endpoint_id):
+        raise webhook_endpoint_not_found()
+    return endpoint_id
+
+
+EndpointId = Annotated[str, Depends(known_form)]
 
 
 class EndpointWithSecret(WebhookEndpoint):
@@ -80,7 +93,7 @@ async def list_endpoints(services: Annotated[Services, Depends(services_of)]) ->
 
 
 @router.get("/{endpoint_id}", response_model=WebhookEndpoint, responses=responses(*_FOUND))
-async def get_endpoint(endpoint_id: str, services: Annotated[Services, Depends(services_of)]) -> Response:
+async def get_endpoint(endpoint_id: EndpointId, services: Annotated[Services, Depends(services_of)]) -> Response:
     """How it stands."""
     return _json(found(await read(services.endpoints.endpoint(endpoint_id))))
 
@@ -92,7 +105,7 @@ async def get_endpoint(endpoint_id: str, services: Annotated[Services, Depends(s
     responses=responses(*_FOUND, *_WRITTEN),
 )
 async def change_endpoint(
-    endpoint_id: str,
+    endpoint_id: EndpointId,
     services: Annotated[Services, Depends(services_of)],
     body: Annotated[EndpointPatch, Depends(body_of(EndpointPatch))],
 ) -> Response:
@@ -110,7 +123,7 @@ async def change_endpoint(
 
 
 @router.delete("/{endpoint_id}", response_model=Deleted, responses=responses(*_FOUND))
-async def delete_endpoint(endpoint_id: str, services: Annotated[Services, Depends(services_of)]) -> Response:
+async def delete_endpoint(endpoint_id: EndpointId, services: Annotated[Services, Depends(services_of)]) -> Response:
     """Send nothing there any more. What was sent stays in the books; what waits is not sent."""
     if not await read(services.endpoints.delete_endpoint(endpoint_id)):
         raise webhook_endpoint_not_found()
@@ -125,7 +138,7 @@ async def delete_endpoint(endpoint_id: str, services: Annotated[Services, Depend
     responses=responses(*_FOUND, *_WRITTEN),
 )
 async def rotate_secret(
-    endpoint_id: str,
+    endpoint_id: EndpointId,
     services: Annotated[Services, Depends(services_of)],
     body: Annotated[RotateRequest, Depends(body_of(RotateRequest, optional=True))],
 ) -> Response:

@@ -3,10 +3,10 @@
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
-# Addresses of IPv6 that lead to one of IPv4: by NAT64 (RFC 6052), in its last 32 bits; the local-use prefix (RFC 8215)
-# may have it anywhere, so it is refused as a whole, and so are the long-deprecated IPv4-compatible ones.
+# All that IPv6 has given to machines out there; what lies elsewhere is local, special, or nobody's yet.
+_UNICAST: Final = ip_network("2000::/3")
+# Leads to the address of IPv4 in its last 32 bits (NAT64, RFC 6052).
 _NAT64: Final = ip_network("64:ff9b::/96")
-_REFUSED: Final = (ip_network("64:ff9b:1::/48"), ip_network("::/96"))
 
 
 def is_public(address: str) -> bool:
@@ -22,7 +22,7 @@ def _is_public(ip: IPv4Address | IPv6Address) -> bool:
     if isinstance(ip, IPv6Address):
         if inner := _inner(ip):
             return _is_public(inner)
-        if any(ip in network for network in _REFUSED):
+        if ip not in _UNICAST:
             return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 

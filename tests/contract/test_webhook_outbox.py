@@ -42,10 +42,11 @@ class Shop:
 
     async def pay(self, count: int = 1) -> list[str]:
         """Payments with two events each."""
-        keys = await asyncio.gather(*(self.books.claimed() for _ in range(count)))
-        await asyncio.gather(*(self.books.ledger.decide(succeeded(key)) for key in keys))
+        keys = [await self.books.claimed() for _ in range(count)]
+        for key in keys:
+            await self.books.ledger.decide(succeeded(key))
         await self.feed()
-        return list(keys)
+        return keys
 
     async def feed(self) -> None:
         while await self.books.ledger.extend_feed():
@@ -225,7 +226,7 @@ async def test_what_succeeded_can_be_sent_again_with_the_same_id(shop: Shop) -> 
     await shop.quiet()
     for each in await shop.deliveries():
         assert await shop.books.ledger.redeliver(shop.endpoint, int(each.id.removeprefix("evt_")))
-    await shop.quiet()
+    await shop.spend(MINUTE, MINUTE)
     assert shop.receiver.taken(key) == BOTH * 2
     assert len({each.id for each in shop.receiver.received}) == 2
     assert not await shop.books.ledger.redeliver(shop.endpoint, 10**9)
@@ -243,7 +244,7 @@ async def test_one_that_answers_410_is_disabled_and_goes_on_where_it_stopped_whe
     assert len(shop.receiver.received) == asked <= 8
     shop.receiver.behave = lambda _got, _: OK
     await shop.books.ledger.change_endpoint(shop.endpoint, EndpointChange(status=EndpointStatus.ENABLED))
-    await shop.quiet()
+    await shop.spend(MINUTE, MINUTE)
     assert all(shop.receiver.taken(key) == BOTH for key in keys)
 
 
@@ -256,7 +257,7 @@ async def test_one_that_fails_for_five_days_is_disabled_and_keeps_what_waits(sho
     assert await shop.status() == (EndpointStatus.DISABLED, DisabledReason.FAILING)
     shop.receiver.behave = lambda _got, _: OK
     await shop.books.ledger.change_endpoint(shop.endpoint, EndpointChange(status=EndpointStatus.ENABLED))
-    await shop.quiet()
+    await shop.spend(MINUTE, MINUTE)
     assert all(shop.receiver.taken(key) == BOTH for key in keys)
 
 
@@ -276,7 +277,7 @@ async def test_one_that_hangs_for_a_payment_holds_up_no_other(shop: Shop) -> Non
 
     bad, *good = await shop.pay(20)
     shop.receiver.behave = lambda got, writer: hang(got, writer) if got.payment == bad else OK
-    running = asyncio.create_task(shop.quiet())
+    running = asyncio.create_task(shop.shift(5))
     await shop.receiver.until(lambda: all(shop.receiver.taken(key) == BOTH for key in good), seconds=1.9)
     await running
 
@@ -311,7 +312,7 @@ async def test_another_address_is_tried_at_once(shop: Shop) -> None:
     await shop.spend(10 * HOUR, HOUR)
     async with receiving() as other:
         await shop.books.ledger.change_endpoint(shop.endpoint, EndpointChange(url=other.url))
-        await shop.quiet()
+        await shop.spend(MINUTE, MINUTE)
         assert all(other.taken(key) == BOTH for key in keys)
 
 
