@@ -18,6 +18,7 @@ from gateways.sending import WebhookSender
 from ledger.outbox import Endpoints, Outbox
 from ledger.port import LedgerError
 from payments.webhooks import ENDPOINTS_MAX, EndpointStatus
+from paysaga.services import open_outbox
 from paysaga.settings import Settings
 from workflows.messages import MessageGuard
 from workflows.names import WEBHOOKS_QUEUE
@@ -50,14 +51,12 @@ def build_webhook_worker(client: Client, outbox: Outbox, sender: WebhookSender) 
 
 
 @asynccontextmanager
-async def sending_webhooks(
-    client: Client, ledger: Outbox, endpoints: Endpoints, settings: Settings
-) -> AsyncGenerator[None]:
+async def sending_webhooks(client: Client, settings: Settings) -> AsyncGenerator[None]:
     """As long as the context lasts."""
     sender = HttpWebhookSender(private_addresses=settings.webhooks_to_private_addresses)
     try:
-        async with build_webhook_worker(client, ledger, sender):
-            keeping = asyncio.create_task(_keep_serving(client, endpoints))
+        async with open_outbox(settings) as outbox, build_webhook_worker(client, outbox, sender):
+            keeping = asyncio.create_task(_keep_serving(client, outbox))
             try:
                 yield
             finally:

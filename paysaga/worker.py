@@ -96,7 +96,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         open_gateway(settings) as gateway,
         build_worker(client, ledger, gateway),
         numbering(ledger),
-        sending_webhooks(client, ledger, ledger, settings),
+        sending_webhooks(client, settings),
     ):
         collect_seldom()
         print("worker ready", flush=True)
