@@ -14,7 +14,7 @@ from activities.failures import temporal_failures
 from gateways.sending import Outgoing, WebhookSender
 from ledger.outbox import Due, Outbox
 from payments.timeline import FeedEvent
-from payments.webhooks import EndpointStatus, Served
+from payments.webhooks import Deliver, EndpointStatus, Served
 
 AT_ONCE: Final = 8
 # How late a new event may be noticed. One indexed look for each endpoint.
@@ -55,11 +55,11 @@ class WebhookActivities:
         self._look_seconds = look_seconds
 
     @activity.defn
-    async def deliver(self, endpoint_id: str) -> Served:
+    async def deliver(self, order: Deliver) -> Served:
         """Send what there is and what comes, for a while; ended sooner when the endpoint begins to fail, is down or
         back, or gets nothing any more, so that people see it."""
         async with temporal_failures():
-            shift = _Shift(endpoint_id, self._outbox, self._sender, self._clock, self._look_seconds)
+            shift = _Shift(order, self._outbox, self._sender, self._clock, self._look_seconds)
             return await shift.run(self._shift_seconds)
 
 
@@ -68,14 +68,15 @@ class _Shift:
 
     def __init__(
         self,
-        endpoint_id: str,
+        order: Deliver,
         outbox: Outbox,
         sender: WebhookSender,
         clock: Callable[[], datetime],
         look_seconds: float,
     ) -> None:
         self._look_seconds = look_seconds
-        self._endpoint_id = endpoint_id
+        self._endpoint_id = order.endpoint_id
+        self._probe = order.probe
         self._outbox = outbox
         self._sender = sender
         self._clock = clock
@@ -90,7 +91,7 @@ class _Shift:
         try:
             while True:
                 activity.heartbeat()
-                due = await self._outbox.take_due(self._endpoint_id, tuple(self._sending), self._room(), self._clock())
+                due = await self._look()
                 if due is None:
                     return Served(there=False, delivered=self._delivered, failed=self._failed)
                 stands = (due.endpoint.failing_since is None, due.probe_at is None)
@@ -104,11 +105,23 @@ class _Shift:
                 self._start(due)
                 await self._wait()
         finally:
-            for task in self._sending.values():
-                task.cancel()
+            await self._cut_off()
 
-    def _room(self) -> int:
-        return 0 if self._over else AT_ONCE - len(self._sending)
+    async def _look(self) -> Due | None:
+        room = 0 if self._over else AT_ONCE - len(self._sending)
+        being_sent, probe, self._probe = tuple(self._sending), self._probe, False
+        return await self._outbox.take_due(self._endpoint_id, being_sent, room, self._clock(), probe=probe)
+
+    async def _cut_off(self) -> None:
+        """What is still being sent will be sent again."""
+        for task in self._sending.values():
+            task.cancel()
+        if self._sending:
+            done, _ = await asyncio.wait(self._sending.values(), timeout=LAST_SECONDS)
+            # asyncio complains of an exception that nobody retrieved; the first one is raised already.
+            for task in done:
+                if not task.cancelled():
+                    task.exception()
 
     def _start(self, due: Due) -> None:
         if not self._over:
@@ -141,8 +154,7 @@ class _Shift:
         seconds = LAST_SECONDS if _stopping() else self._look_seconds
         done, rest = await asyncio.wait(self._sending.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if _stopping():
-            for task in rest:
-                task.cancel()
+            await self._cut_off()
             rest = set[asyncio.Task[None]]()
         self._sending = {sequence: task for sequence, task in self._sending.items() if task in rest}
         for task in done:
@@ -152,7 +164,7 @@ class _Shift:
         """Whether there is nothing to do for a while."""
         if due.endpoint.status is not EndpointStatus.ENABLED:
             return True
-        return due.probe_at is not None and due.probe_at - self._clock() > WORTH_A_TIMER
+        return due.probe_at is not None and due.probe_at - self._clock() > WORTH_A_TIMER and not due.events
 
     async def _served(self, due: Due) -> Served:
         pause = due.probe_at - self._clock() if due.probe_at else timedelta(0)

@@ -5,12 +5,15 @@ Each method raises `LedgerUnavailable`. What is sent comes from the feed, so not
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from payments.timeline import FeedEvent
 from payments.webhooks import DeliveryStatus, EndpointStatus, Reply, WebhookDelivery, WebhookEndpoint
+
+# More than anybody wants to know exactly.
+WAITING_SHOWN: Final = 10_000
 
 
 class EndpointChange(BaseModel):
@@ -75,16 +78,16 @@ class Due(BaseModel):
     """At most one of each payment."""
     probe_at: datetime | None = None
     """Set while the endpoint is down."""
-    next_at: datetime | None = None
-    """When there is something to send, as far as is known now."""
 
 
 class Outbox(Protocol):
     """What is sent."""
 
-    async def take_due(self, endpoint_id: str, being_sent: Sequence[int], room: int, now: datetime) -> Due | None:
-        """Write down what the feed has for this endpoint, and give what may be sent now, besides what is being sent.
-        None when there is no such endpoint."""
+    async def take_due(
+        self, endpoint_id: str, being_sent: Sequence[int], room: int, now: datetime, *, probe: bool
+    ) -> Due | None:
+        """Write down what the feed has for this endpoint, and give what may be sent now, besides what is being sent;
+        of one that is down a single event, when its time has come or for a `probe`. None: no such endpoint."""
         ...
 
     async def end_attempt(self, endpoint_id: str, sequence: int, reply: Reply, now: datetime, jitter: float) -> None:
@@ -94,6 +97,3 @@ class Outbox(Protocol):
     async def count_waiting(self, endpoint_id: str) -> int:
         """How many deliveries have not ended; more than `WAITING_SHOWN` are that many and one."""
         ...
-
-
-WAITING_SHOWN = 10_000

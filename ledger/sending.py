@@ -26,11 +26,13 @@ _ANY_TIME: Final = timedelta(days=365)
 class PostgresOutbox(PostgresEndpoints):
     """Implements `ledger.outbox.Outbox` over a pool of connections."""
 
-    async def take_due(self, endpoint_id: str, being_sent: Sequence[int], room: int, now: datetime) -> Due | None:
+    async def take_due(
+        self, endpoint_id: str, being_sent: Sequence[int], room: int, now: datetime, *, probe: bool
+    ) -> Due | None:
         """See `Outbox.take_due`."""
 
         async def work(connection: Connection) -> Due | None:
-            row = await connection.fetchrow(QUERIES["webhook_news"], endpoint_id, list(being_sent))
+            row = await connection.fetchrow(QUERIES["webhook_news"], endpoint_id)
             if row is None:
                 return None
             endpoint = endpoint_of(row)
@@ -42,7 +44,7 @@ class PostgresOutbox(PostgresEndpoints):
             events: tuple[FeedEvent, ...] = ()
             if probe_at is None:
                 events = await _due(connection, endpoint_id, now, being_sent, room)
-            elif probe_at <= now and not being_sent:
+            elif (probe or probe_at <= now) and room and not being_sent:
                 events = await _due(connection, endpoint_id, now + _ANY_TIME, (), 1)
             signing = await connection.fetch(QUERIES["secrets"], endpoint_id, SIGNING_AT_ONCE) if events else []
             return Due(
@@ -50,7 +52,6 @@ class PostgresOutbox(PostgresEndpoints):
                 secrets=tuple(row["secret"] for row in signing),
                 events=events,
                 probe_at=probe_at,
-                next_at=probe_at or row["next_attempt_at"],
             )
 
         return await self._run(work)

@@ -45,11 +45,7 @@ ORDER BY number DESC LIMIT $2
 
 -- name: webhook_news
 -- The look of every second, which locks nothing.
-SELECT e.*,
-    EXISTS (SELECT FROM event_feed f WHERE f.sequence > e.reached) AS news,
-    (SELECT d.next_attempt_at FROM webhook_deliveries d
-     WHERE d.endpoint = e.id AND d.next_attempt_at IS NOT NULL AND d.sequence <> ALL ($2::bigint[])
-     ORDER BY d.next_attempt_at, d.sequence LIMIT 1) AS next_attempt_at
+SELECT e.*, EXISTS (SELECT FROM event_feed f WHERE f.sequence > e.reached) AS news
 FROM webhook_endpoints e WHERE e.id = $1 AND e.deleted_at IS NULL
 
 -- name: enqueue_deliveries

@@ -125,6 +125,14 @@ class Serve(Message):
     endpoint_id: Annotated[str, Field(pattern=r"^we_[0-9a-f]{1,64}$")]
 
 
+class Deliver(Message):
+    """Input of `deliver`."""
+
+    endpoint_id: str
+    probe: bool = False
+    """Try one event of an endpoint that is down now, not only when its time has come: somebody asks for it."""
+
+
 class Served(Message):
     """Output of `deliver`: how the endpoint stands."""
 

@@ -9,7 +9,7 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from activities.options import DELIVERING
     from activities.webhooks import WebhookActivities
-    from payments.webhooks import Serve, Served
+    from payments.webhooks import Deliver, Serve, Served
     from workflows import telling_webhooks
     from workflows.messages import decode
 
@@ -28,10 +28,10 @@ class WebhookWorkflow:
         endpoint_id = decode(raw_serve, Serve).endpoint_id
         telling_webhooks.beginning(endpoint_id)
         while True:
-            self._woken = False
+            order, self._woken = Deliver(endpoint_id=endpoint_id, probe=self._woken), False
             served = await workflow.execute_activity_method(
                 WebhookActivities.deliver,
-                endpoint_id,
+                order,
                 activity_id="deliver",
                 summary="send what there is, and what comes within a minute",
                 **DELIVERING,
@@ -57,5 +57,5 @@ class WebhookWorkflow:
 
     @workflow.signal
     def wake(self, _raw: RawValue) -> None:
-        """Look now: something about the endpoint was changed."""
+        """Look now: something about the endpoint was changed, or somebody wants to see whether it is back."""
         self._woken = True
