@@ -58,6 +58,15 @@ RECONCILING: Final = LongActivityOptions(
 """A look at everything of a period: a month of a million movements takes minutes."""
 
 
+DELIVERING: Final = LongActivityOptions(
+    # A shift lasts a minute and what is being sent then; its heartbeat, each second, tells that it goes on.
+    start_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=TRY_TIMEOUT,
+    retry_policy=RetryPolicy(initial_interval=_INITIAL, maximum_interval=timedelta(seconds=30)),
+)
+"""Sending webhooks. One that was lost with its worker is followed by another within seconds: shops wait."""
+
+
 def next_retry_delay(attempt: int) -> timedelta:
     """When Temporal starts the try after this one (1 for the first)."""
     # The exponent is bounded because a float isn't.

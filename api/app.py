@@ -20,8 +20,11 @@ from api import (
     refunds,
     timeline,
     transactions,
+    webhook_deliveries,
+    webhook_endpoints,
     webhooks,
 )
+from api.endpoint_requests import EndpointPatch, EndpointRequest, RotateRequest
 from api.reading import refuse_card_number
 from api.services import Services
 from payments.captures import CaptureRequest
@@ -55,6 +58,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(events.router)
     app.include_router(webhooks.router)
     app.include_router(cases.router)
+    app.include_router(webhook_endpoints.router)
+    app.include_router(webhook_deliveries.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.add_middleware(_RefuseCardNumbers)
@@ -83,7 +88,8 @@ def _document(app: FastAPI) -> None:
     """Bodies are read by hand, and problems rendered by hand: tell OpenAPI of both."""
     schema = app.openapi()
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-    for model in (PaymentRequest, RefundRequest, CaptureRequest, cases.Resolution, problems.Problem):
+    of_endpoints = (EndpointRequest, EndpointPatch, RotateRequest)
+    for model in (PaymentRequest, RefundRequest, CaptureRequest, cases.Resolution, *of_endpoints, problems.Problem):
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs", {}))
         schemas[model.__name__] = described

@@ -59,12 +59,17 @@ def no_repeats(request: Request) -> None:
         raise ProblemError(Code.VALIDATION_FAILED, "Give each parameter once. See `errors`.", errors=errors)
 
 
+def _place_of(item: Listed) -> Place:
+    return Place(created_at=item.created_at, id=item.id)
+
+
 async def page(
     request: Request,
     query: Paging,
     cursors: Cursors,
     items: TypeAdapter[tuple[Item, ...]],
     fetch: Fetch[Item],
+    place: Callable[[Item], Place] = _place_of,
 ) -> Response:
     """`{data, next_cursor}` with a `Link` to the next page (RFC 8288), relative to wherever this API is served.
 
@@ -75,7 +80,7 @@ async def page(
     # One more than asked for tells whether there is a next page.
     found = await read(fetch(after, query.limit + 1))
     data, rest = found[: query.limit], found[query.limit :]
-    cursor = cursors.write(scope, Place(created_at=data[-1].created_at, id=data[-1].id)) if rest else None
+    cursor = cursors.write(scope, place(data[-1])) if rest else None
     headers = {} if cursor is None else {"Link": f'<{_next(request, cursor)}>; rel="next"'}
     told = "null" if cursor is None else f'"{cursor}"'
     content = b'{"data":%b,"next_cursor":%b}' % (items.dump_json(data), told.encode())

@@ -33,6 +33,8 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     PAYMENT_NOT_FOUND = "payment_not_found"
     CASE_NOT_FOUND = "case_not_found"
+    WEBHOOK_ENDPOINT_NOT_FOUND = "webhook_endpoint_not_found"
+    DELIVERY_NOT_FOUND = "delivery_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_ACCEPTABLE = "not_acceptable"
     ORDER_ALREADY_PAID = "order_already_paid"
@@ -41,6 +43,7 @@ class Code(StrEnum):
     PAYMENT_NOT_REFUNDABLE = "payment_not_refundable"
     REFUND_EXCEEDS_REFUNDABLE = "refund_exceeds_refundable"
     CASE_NOT_OPEN = "case_not_open"
+    WEBHOOK_ENDPOINT_LIMIT = "webhook_endpoint_limit"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     VALIDATION_FAILED = "validation_failed"
@@ -61,6 +64,8 @@ _STATUS: Final[dict[Code, int]] = {
     Code.NOT_FOUND: 404,
     Code.PAYMENT_NOT_FOUND: 404,
     Code.CASE_NOT_FOUND: 404,
+    Code.WEBHOOK_ENDPOINT_NOT_FOUND: 404,
+    Code.DELIVERY_NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.NOT_ACCEPTABLE: 406,
     Code.ORDER_ALREADY_PAID: 409,
@@ -69,6 +74,7 @@ _STATUS: Final[dict[Code, int]] = {
     Code.PAYMENT_NOT_REFUNDABLE: 409,
     Code.REFUND_EXCEEDS_REFUNDABLE: 409,
     Code.CASE_NOT_OPEN: 409,
+    Code.WEBHOOK_ENDPOINT_LIMIT: 409,
     Code.PAYLOAD_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.VALIDATION_FAILED: 422,
@@ -124,6 +130,13 @@ def payment_not_found() -> ProblemError:
     """For an id that nobody ever paid under."""
     return ProblemError(
         Code.PAYMENT_NOT_FOUND, "There is no payment with this id. Its id is the Idempotency-Key it was sent with."
+    )
+
+
+def webhook_endpoint_not_found() -> ProblemError:
+    """For an id that no endpoint has."""
+    return ProblemError(
+        Code.WEBHOOK_ENDPOINT_NOT_FOUND, "There is no webhook endpoint with this id, or it was deleted."
     )
 
 

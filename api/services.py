@@ -12,7 +12,9 @@ from api.cursors import Cursors
 from api.reading import authenticate
 from api.receiving import Webhooks
 from api.refunding import Refunds
+from api.serving import Serving
 from api.starting import Payments
+from ledger.outbox import Endpoints
 from ledger.port import Ledger
 from ledger.reading import Balances, Feed, History
 from ledger.reconciliation import Cases
@@ -34,6 +36,10 @@ class Services:
     balances: Balances
     feed: Feed
     cases: Cases
+    endpoints: Endpoints
+    serving: Serving
+    private_webhooks: bool
+    """Webhooks may go to private addresses, and without TLS."""
     cursors: Cursors
     api_key: str
     check_database: Callable[[], Awaitable[None]]

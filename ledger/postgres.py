@@ -14,6 +14,7 @@ from ledger.queries import QUERIES
 from ledger.recorded import recorded
 from ledger.refunds import PostgresRefunds
 from ledger.rows import decided, present, record_of
+from ledger.sending import PostgresOutbox
 from ledger.timeline import PostgresFeed, PostgresTimeline
 from payments.messages import CaptureOrder, Ending
 from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, processing_payment
@@ -26,9 +27,17 @@ _ORDER_TAKEN: Final = Failure(
 
 
 class PostgresLedger(
-    PostgresRefunds, PostgresActions, PostgresTimeline, PostgresInbox, PostgresChain, PostgresFeed, PostgresCases
+    PostgresRefunds,
+    PostgresActions,
+    PostgresTimeline,
+    PostgresInbox,
+    PostgresChain,
+    PostgresFeed,
+    PostgresOutbox,
+    PostgresCases,
 ):
-    """Implements `ledger.port.Ledger` and `ledger.port.Inbox` over a pool of connections."""
+    """Implements `ledger.port.Ledger`, `Inbox`, `ledger.outbox.Outbox` and `ledger.reconciliation.Cases` over a pool of
+    connections."""
 
     async def claim(self, claim: Claim) -> PaymentRecord:
         """See `Ledger.claim`."""

@@ -16,4 +16,4 @@ def load_queries(file: str) -> dict[str, str]:
     return dict(zip(names, statements, strict=True))
 
 
-QUERIES: Final = load_queries("queries.sql")
+QUERIES: Final = load_queries("queries.sql") | load_queries("webhooks.sql")

@@ -42,12 +42,14 @@ class PostgresFeed(Connected):
 
         async def work(connection: Connection) -> tuple[FeedEvent, ...]:
             rows = await connection.fetch(QUERIES["events_after"], after, limit)
-            return tuple(
-                FeedEvent(sequence=row["sequence"], payment_id=row["payment_id"], **_event_of(row).model_dump())
-                for row in rows
-            )
+            return tuple(map(fed_event_of, rows))
 
         return await self._run(work)
+
+
+def fed_event_of(row: asyncpg.Record) -> FeedEvent:
+    """The row of an event, with its number."""
+    return FeedEvent(sequence=row["sequence"], payment_id=row["payment_id"], **_event_of(row).model_dump())
 
 
 def _event_of(row: asyncpg.Record) -> TimelineEvent:

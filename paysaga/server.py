@@ -14,6 +14,7 @@ from api.delivering import Delivering
 from api.receiving import Webhooks
 from api.refunding import Refunds
 from api.services import Services
+from api.serving import Serving
 from api.starting import Payments
 from ledger.history import PostgresHistory
 from ledger.migrate import migrations
@@ -56,6 +57,9 @@ def build_services(client: Client, ledger: PostgresLedger, history: PostgresHist
         balances=history,
         feed=ledger,
         cases=ledger,
+        endpoints=ledger,
+        serving=Serving(client),
+        private_webhooks=settings.webhooks_to_private_addresses,
         cursors=Cursors(api_key),
         api_key=api_key,
         check_database=check_database,

@@ -17,11 +17,14 @@ from ledger.connections import READING, open_pool
 from ledger.history import PostgresHistory
 from ledger.postgres import PostgresLedger
 from ledger.reconciling import PostgresReconciliations
+from ledger.sending import PostgresOutbox
 from paysaga.settings import Settings
 
 DEFAULT_TEMPORAL_ADDRESS: Final = "127.0.0.1:7233"
 # Besides those of the setting. A page takes milliseconds; so many at once load one core of PostgreSQL or two.
 READING_CONNECTIONS: Final = 3
+# Besides those of the setting, too: replies to webhooks, written down in milliseconds each.
+WEBHOOK_CONNECTIONS: Final = 3
 
 # One run at a time, and sometimes one by hand.
 RECONCILING_CONNECTIONS: Final = 2
@@ -40,6 +43,16 @@ async def open_ledger(settings: Settings) -> AsyncGenerator[PostgresLedger]:
     pool = await open_pool(settings.database_url, settings.database_connections)
     try:
         yield PostgresLedger(pool)
+    finally:
+        pool.terminate()
+
+
+@asynccontextmanager
+async def open_outbox(settings: Settings) -> AsyncGenerator[PostgresOutbox]:
+    """What is sent, over a pool of its own: however much that is, no payment waits for a connection."""
+    pool = await open_pool(settings.database_url, WEBHOOK_CONNECTIONS)
+    try:
+        yield PostgresOutbox(pool)
     finally:
         pool.terminate()
 

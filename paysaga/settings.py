@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     # Connections of one process; PostgreSQL's default limit is 100 for all of them.
     database_connections: Annotated[int, Field(ge=1, le=100)] = 10
 
+    # For trying things out: endpoints on this machine, also without TLS. Whoever may add endpoints could have us send
+    # requests into our own network, and read the replies.
+    webhooks_to_private_addresses: bool = False
+
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
         """All that the processor may sign with now."""

@@ -25,6 +25,7 @@ from paysaga.numbering import numbering
 from paysaga.schedule import reconciling
 from paysaga.services import connect_temporal, open_gateway, open_ledger, open_reconciliations, open_record
 from paysaga.settings import Settings
+from paysaga.webhooks import sending_webhooks
 from workflows.messages import MessageGuard
 from workflows.names import TASK_QUEUE
 from workflows.payment import PaymentWorkflow
@@ -127,6 +128,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         ),
         numbering(ledger),
         reconciling(client, settings.reconcile_every),
+        sending_webhooks(client, settings),
     ):
         collect_seldom()
         print("worker ready", flush=True)

@@ -6,6 +6,10 @@ from temporalio.common import SearchAttributeKey
 
 TASK_QUEUE: Final = "payments"
 
+# Webhooks have a queue and a worker of their own, so that endpoints that hang take nothing from payments.
+WEBHOOKS_QUEUE: Final = "webhooks"
+WAKE: Final = "wake"
+
 STATUS: Final = SearchAttributeKey.for_keyword("PaymentStatus")
 CURRENCY: Final = SearchAttributeKey.for_keyword("PaymentCurrency")
 AMOUNT: Final = SearchAttributeKey.for_int("PaymentAmount")
@@ -21,3 +25,8 @@ OTHER_REQUEST: Final = "OtherRequest"
 
 # Why a refund request is refused by its validator: this run is about to end, and another one will take it.
 CLOSING: Final = "Closing"
+
+
+def webhooks_id(endpoint_id: str) -> str:
+    """The ID of the workflow that serves an endpoint."""
+    return f"webhooks-{endpoint_id}"

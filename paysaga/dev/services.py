@@ -64,7 +64,7 @@ class WorkerProcess(Server):
 
     name = "worker"
     # A worker finishes the activities it has; one that takes longer is retried by another worker.
-    stop_seconds = 12.0
+    stop_seconds = 14.0
 
     def __init__(self, env: Mapping[str, str], *, log: Path) -> None:
         super().__init__()

@@ -49,7 +49,9 @@ class Stack:
             "PAYSAGA_API_KEY": data.api_key(options.api_key),
         }
         temporal = {"TEMPORAL_ADDRESS": self._temporal.address, "TEMPORAL_NAMESPACE": NAMESPACE}
-        self._env = clean_environment(**self._settings, **temporal, PAYSAGA_API_HOST=HOST)
+        # So that people can have webhooks sent to a program on this machine.
+        own = {"PAYSAGA_API_HOST": HOST, "PAYSAGA_WEBHOOKS_TO_PRIVATE_ADDRESSES": "true"}
+        self._env = clean_environment(**self._settings, **temporal, **own)
         self._worker = WorkerProcess(self._env, log=data.path / "worker.log")
         takes_webhooks = self._env | {"PAYSAGA_WEBHOOK_SECRET": secret}
         self._api = ApiProcess(takes_webhooks, options.api_port, log=data.path / "api.log")

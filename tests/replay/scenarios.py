@@ -15,6 +15,8 @@ from temporalio.client import WorkflowExecutionStatus
 from payments.messages import Start
 from payments.request import PaymentRequest
 from tests.harness import Stack, a_request, new_key, open_stack
+from tests.webhook_receiver import OK, answer, receiving
+from workflows import names
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -92,8 +94,30 @@ async def record_open(stack: Stack) -> str:
     return scrubbed((await handle.fetch_history()).to_json())
 
 
+async def record_webhooks() -> str:
+    """An endpoint that is down, sleeps, is woken, is back and is deleted."""
+    receiver = receiving(lambda _got, _writer: answer(503))
+    with tempfile.TemporaryDirectory() as data:
+        settings = {"PAYSAGA_WEBHOOKS_TO_PRIVATE_ADDRESSES": "true"}
+        async with receiver as shop, open_stack(Path(data), env=settings) as stack:
+            endpoint = (await stack.http.post("/v1/webhook_endpoints", json={"url": shop.url})).json()["id"]
+            handle = (await stack.temporal()).get_workflow_handle(names.webhooks_id(endpoint))
+            for _ in range(6):
+                await stack.pay(new_key())
+            # The fifth failure begins the sleep; a probe or two come after it.
+            await shop.until(lambda: len(shop.received) > 6)
+            await asyncio.sleep(1)
+            shop.behave = lambda _got, _writer: OK
+            await handle.signal(names.WAKE, {})
+            await shop.until(lambda: len({each.id for each in shop.received if each.answered == 200}) == 12)
+            await stack.http.delete(f"/v1/webhook_endpoints/{endpoint}")
+            await handle.result()
+            return scrubbed((await handle.fetch_history()).to_json())
+
+
 async def main() -> None:
     HISTORIES.mkdir(exist_ok=True)
+    (HISTORIES / "webhooks.json").write_text(await record_webhooks() + "\n")
     with tempfile.TemporaryDirectory() as data:
         async with open_stack(Path(data)) as stack:
             await stack.close_account("XPF")

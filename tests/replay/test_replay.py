@@ -1,4 +1,4 @@
-"""The workflow replays the histories of payments that earlier versions of it ran."""
+"""The workflows replay the histories that earlier versions of them ran."""
 
 import json
 import re
@@ -14,13 +14,16 @@ from payments.currencies import EXPONENTS
 from tests.replay.scenarios import HISTORIES, SCENARIOS
 from workflows.messages import MessageGuard
 from workflows.payment import PaymentWorkflow
+from workflows.webhooks import WebhookWorkflow
 
-RECORDED = [*SCENARIOS, "open"]
+RECORDED = [*SCENARIOS, "open", "webhooks"]
 
 
 async def replay(history: str) -> None:
     replayer = Replayer(
-        workflows=[PaymentWorkflow], data_converter=pydantic_data_converter, interceptors=[MessageGuard()]
+        workflows=[PaymentWorkflow, WebhookWorkflow],
+        data_converter=pydantic_data_converter,
+        interceptors=[MessageGuard()],
     )
     await replayer.replay_workflow(WorkflowHistory.from_json("replayed-payment", history))
 
