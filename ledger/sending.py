@@ -1,4 +1,4 @@
-"""What endpoints are to be sent, in PostgreSQL: see 0010_webhooks_out.sql."""
+"""What endpoints are to be sent, in PostgreSQL: see 0011_webhooks_out.sql."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -7,6 +7,7 @@ for instance while no payment was ever run by the version before it; otherwise t
 import asyncio
 import re
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from temporalio.client import WorkflowExecutionStatus
 from payments.messages import Start
 from payments.request import PaymentRequest
 from tests.harness import Stack, a_request, new_key, open_stack
+from tests.integration.reconciled import charge_at_processor, reconcile
 from tests.webhook_receiver import OK, answer, receiving
 from workflows import names
 
@@ -115,6 +117,18 @@ async def record_webhooks() -> str:
             return scrubbed((await handle.fetch_history()).to_json())
 
 
+async def record_reconciled(stack: Stack) -> str:
+    """A run that has a payment go on whose workflow was terminated, and makes a case of a strange charge."""
+    start, key = datetime.now(UTC), new_key("held")
+    await stack.pay(key, capture="manual")
+    client = await stack.temporal()
+    await client.get_workflow_handle(key).terminate()
+    await charge_at_processor(stack, new_key("stranger"))
+    report = await reconcile(stack, start)
+    assert (report.healed, report.new_cases) == (1, 1)
+    return scrubbed((await client.get_workflow_handle(report.id).fetch_history()).to_json())
+
+
 async def main() -> None:
     HISTORIES.mkdir(exist_ok=True)
     (HISTORIES / "webhooks.json").write_text(await record_webhooks() + "\n")
@@ -124,6 +138,7 @@ async def main() -> None:
             for name in SCENARIOS:
                 (HISTORIES / f"{name}.json").write_text(await record(stack, name) + "\n")
             (HISTORIES / "open.json").write_text(await record_open(stack) + "\n")
+            (HISTORIES / "reconciled.json").write_text(await record_reconciled(stack) + "\n")
 
 
 if __name__ == "__main__":

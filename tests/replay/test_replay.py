@@ -14,14 +14,15 @@ from payments.currencies import EXPONENTS
 from tests.replay.scenarios import HISTORIES, SCENARIOS
 from workflows.messages import MessageGuard
 from workflows.payment import PaymentWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
 from workflows.webhooks import WebhookWorkflow
 
-RECORDED = [*SCENARIOS, "open", "webhooks"]
+RECORDED = [*SCENARIOS, "open", "webhooks", "reconciled"]
 
 
 async def replay(history: str) -> None:
     replayer = Replayer(
-        workflows=[PaymentWorkflow, WebhookWorkflow],
+        workflows=[PaymentWorkflow, WebhookWorkflow, ReconciliationWorkflow],
         data_converter=pydantic_data_converter,
         interceptors=[MessageGuard()],
     )
