@@ -9,6 +9,38 @@ SELECT 'constraint ' || conname || ' of ' || conrelid::regclass || ' is not vali
 WHERE NOT convalidated AND conrelid <> 0
 LIMIT 1
 
+-- name: the role of the application may do what the service needs and no more
+-- Read everything and add; change and delete only this.
+WITH listed (relation, may) AS (VALUES
+    ('payments', 'UPDATE of columns'), ('refunds', 'UPDATE of columns'), ('webhook_events', 'UPDATE of columns'),
+    ('account_totals', 'UPDATE of columns'), ('unchained', 'DELETE'), ('unfed', 'DELETE')
+), application AS (
+    SELECT to_regrole('paysaga_application')::oid AS role, current_database() AS database
+), granted AS (
+    SELECT relname::text AS relation, may FROM application, pg_class c, unnest(
+        ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN']) AS may
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND has_table_privilege(role, c.oid, may)
+    UNION ALL
+    SELECT relname, may || ' of columns' FROM application, pg_class c, unnest(ARRAY['INSERT', 'UPDATE', 'REFERENCES']) AS may
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND has_any_column_privilege(role, c.oid, may) AND NOT has_table_privilege(role, c.oid, may)
+)
+SELECT 'there is no role paysaga_application: run `paysaga migrate`' FROM application WHERE role IS NULL
+UNION ALL
+SELECT 'paysaga_application may ' || may || ' ' || relation FROM granted
+WHERE (relation, may) NOT IN (SELECT * FROM listed) AND (may NOT LIKE 'INSERT%' OR relation = 'schema_migrations')
+UNION ALL
+SELECT 'paysaga_application may create tables' FROM application
+WHERE has_schema_privilege(role, 'public', 'CREATE') OR has_database_privilege(role, database, 'CREATE')
+   OR has_database_privilege(role, database, 'TEMPORARY')
+UNION ALL
+SELECT 'paysaga_application is more than a group' FROM pg_roles JOIN application ON role = oid
+WHERE rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+UNION ALL
+SELECT 'paysaga_application is a member of ' || roleid::regrole FROM pg_auth_members JOIN application ON member = role
+LIMIT 1
+
 -- name: every movement has its posting
 SELECT 'transaction ' || t.sequence || ' (' || operation_key || ') of payment ' || payment_id FROM ledger_transactions t
 WHERE NOT EXISTS (SELECT FROM postings p WHERE p.transaction = t.sequence)

@@ -134,4 +134,4 @@ async def test_feed_is_append_only(books: Books, statement: str) -> None:
     await paid(books)
     await books.ledger.extend_feed()
     with pytest.raises(asyncpg.RestrictViolationError):
-        await books.pool.execute(statement.format("event_feed"))
+        await books.by_hand(statement.format("event_feed"))

@@ -184,7 +184,7 @@ async def test_payment_takes_so_many_refunds_and_no_more(books: Books) -> None:
 
 async def test_refund_of_an_account_that_is_closed_is_refused_by_the_books_and_stays_pending(books: Books) -> None:
     key = await paid(books, "NOK")
-    await books.pool.execute("INSERT INTO accounts VALUES ('refunds', 'NOK', now())")
+    await books.by_hand("INSERT INTO accounts VALUES ('refunds', 'NOK', now())")
     await books.ledger.reserve_refund(a_refund(key, "one"))
     with pytest.raises(LedgerRefused, match="account_is_open"):
         await books.ledger.end_refund(key, "one", refunded(key, "one", EUR.amount, "NOK"))
@@ -200,4 +200,4 @@ async def test_refund_without_a_row_is_no_refusal_but_an_outage(books: Books) ->
 async def test_database_refuses_more_than_was_charged_whatever_the_code_thinks(books: Books) -> None:
     key = await paid(books)
     with pytest.raises(asyncpg.CheckViolationError, match="refunded_within_captured"):
-        await books.pool.execute("UPDATE payments SET amount_refunding = 4991 WHERE id = $1", key)
+        await books.by_hand("UPDATE payments SET amount_refunding = 4991 WHERE id = $1", key)
