@@ -79,6 +79,33 @@ WHERE (amount_refunded, amount_refunding) IS DISTINCT FROM (coalesce(succeeded, 
   AND status <> 'failed'
 ORDER BY id LIMIT 1
 
+-- name: what is owed for refunds is what is pending
+WITH posted AS (
+    SELECT t.payment_id, e.currency, -sum(amount) AS owed FROM entries e JOIN ledger_transactions t ON t.sequence = e.transaction
+    WHERE account = 'refunds_payable' GROUP BY t.payment_id, e.currency
+), asked AS (
+    SELECT payment_id, currency, sum(amount) AS pending FROM refunds WHERE status = 'pending' GROUP BY payment_id, currency
+)
+SELECT 'payment ' || payment_id || ' in ' || currency || ': ' || coalesce(owed, 0) || ' owed, ' || coalesce(pending, 0)
+    || ' pending'
+FROM posted FULL JOIN asked USING (payment_id, currency) WHERE coalesce(owed, 0) <> coalesce(pending, 0)
+ORDER BY payment_id LIMIT 1
+
+-- name: what is held is what authorized payments hold
+WITH posted AS (
+    SELECT t.payment_id, account, e.currency, sum(amount) AS held
+    FROM entries e JOIN ledger_transactions t ON t.sequence = e.transaction
+    WHERE starts_with(account, 'held_authorizations:') GROUP BY t.payment_id, account, e.currency
+), held AS (
+    SELECT id AS payment_id, 'held_authorizations:' || processor AS account, currency, amount_authorized
+    FROM payments WHERE status = 'authorized'
+)
+SELECT 'payment ' || payment_id || ' in ' || currency || ': ' || coalesce(posted.held, 0) || ' posted, '
+    || coalesce(amount_authorized, 0) || ' held'
+FROM posted FULL JOIN held USING (payment_id, account, currency)
+WHERE coalesce(posted.held, 0) <> coalesce(amount_authorized, 0)
+ORDER BY payment_id LIMIT 1
+
 -- name: every order is held by one payment
 SELECT 'order ' || order_id FROM payments
 WHERE order_id IS NOT NULL AND NOT order_freed

@@ -60,7 +60,7 @@ def refunded(key: str, refund_id: str, amount: int, currency: str = "EUR") -> Mo
         operation_key=operation_key(OperationKind.REFUND, key, refund_id=refund_id),
         processor_reference=f"re_{refund_id}",
         money=Money(amount=amount, currency=currency),
-        account=Account.REFUNDS,
+        account=Account.REFUNDS_PAYABLE,
     )
 
 
