@@ -1,8 +1,7 @@
 """Lists: a page at a time, the newest first, each with the cursor of the next."""
 
 from collections.abc import Callable, Coroutine
-from datetime import datetime
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Request
@@ -12,7 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from api.calling import read
 from api.cursors import Cursors
 from api.problems import Code, FieldError, ProblemError
-from payments.history import PaymentFilter, Place, TransactionFilter
+from payments.history import Listed, PaymentFilter, Place, TransactionFilter
 
 # Stripe's limits (https://docs.stripe.com/api/pagination).
 LIMIT_MAX: Final = 100
@@ -21,15 +20,6 @@ _PAGING: Final = frozenset({"limit", "cursor"})
 LINK: Final[dict[int | str, dict[str, Any]]] = {
     200: {"headers": {"Link": {"description": 'The next page, `rel="next"` (RFC 8288)', "schema": {"type": "string"}}}}
 }
-
-
-class Listed(Protocol):
-    """What stands in a list: its place is given by when it was made and its id."""
-
-    @property
-    def created_at(self) -> datetime: ...
-    @property
-    def id(self) -> str: ...
 
 
 Item = TypeVar("Item", bound=Listed)
@@ -75,7 +65,7 @@ async def page(
     # One more than asked for tells whether there is a next page.
     found = await read(fetch(after, query.limit + 1))
     data, rest = found[: query.limit], found[query.limit :]
-    cursor = cursors.write(scope, Place(created_at=data[-1].created_at, id=data[-1].id)) if rest else None
+    cursor = cursors.write(scope, Place.of(data[-1])) if rest else None
     headers = {} if cursor is None else {"Link": f'<{_next(request, cursor)}>; rel="next"'}
     told = "null" if cursor is None else f'"{cursor}"'
     content = b'{"data":%b,"next_cursor":%b}' % (items.dump_json(data), told.encode())

@@ -12,7 +12,7 @@ from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
 from ledger.recorded import recorded
 from ledger.refunds import PostgresRefunds
-from ledger.rows import decided, present, record_of
+from ledger.rows import decided, present, record_of, whole_payment_of
 from ledger.timeline import PostgresFeed, PostgresTimeline
 from payments.messages import CaptureOrder, Ending
 from payments.payment import ORDER_ALREADY_PAID, Failure, Payment, processing_payment
@@ -65,6 +65,15 @@ class PostgresLedger(PostgresRefunds, PostgresActions, PostgresTimeline, Postgre
         async def work(connection: Connection) -> PaymentRecord | None:
             row = await connection.fetchrow(QUERIES["find"], payment_id)
             return None if row is None else record_of(row)
+
+        return await self._run(work)
+
+    async def find_payment(self, payment_id: str) -> Payment | None:
+        """See `Ledger.find_payment`."""
+
+        async def work(connection: Connection) -> Payment | None:
+            row = await connection.fetchrow(QUERIES["find_whole"], payment_id)
+            return None if row is None else whole_payment_of(row)
 
         return await self._run(work)
 

@@ -2,8 +2,10 @@
 -- the books as a memo. Both are posted by the database with the change that they tell of: no code and no statement by hand
 -- can make the one without the other.
 
--- In the order in which whoever refunds takes them; held until what is under way is posted.
-LOCK TABLE refunds, payments, ledger_transactions, postings IN SHARE ROW EXCLUSIVE MODE;
+-- In the order in which everybody takes them, payments first even if only to lock a row; held until what is under way is
+-- posted. The last ones as whole as the changes below need them.
+LOCK TABLE payments, refunds IN EXCLUSIVE MODE;
+LOCK TABLE ledger_transactions, postings, accounts IN ACCESS EXCLUSIVE MODE;
 
 ALTER TABLE ledger_transactions DROP CONSTRAINT operation_moves_money;
 ALTER TABLE ledger_transactions ADD CONSTRAINT operation_moves_money CHECK (operation IN (

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,10 +15,12 @@ from ledger.connections import open_pool
 from ledger.migrate import migrate
 from ledger.postgres import PostgresLedger
 from ledger.reading import Balance
-from paysaga.dev.ports import free_port
 from paysaga.dev.postgres import EmbeddedPostgres
+from tests.contract import own_server
 from tests.contract.ledger_words import Books, a_refund, declined, refunded, succeeded, undone
 from tests.harness import Servers
+
+server, own_books = own_server.server, own_server.own_books
 
 
 @pytest_asyncio.fixture
@@ -252,25 +253,14 @@ async def test_chain_is_append_only(books: Books, statement: str) -> None:
         await books.by_hand(statement.format("ledger_chain"))
 
 
-async def test_chain_goes_on_where_it_was_when_postgresql_is_killed(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path, free_port())
+async def test_chain_goes_on_where_it_was_when_postgresql_is_killed(server: EmbeddedPostgres, own_books: Books) -> None:
+    await paid(own_books, 30)
+    numbering = asyncio.create_task(own_books.ledger.extend_chain())
+    await asyncio.sleep(0.002)
+    await server.kill()
+    await asyncio.wait({numbering})
     await server.start()
-    try:
-        db = await asyncpg.connect(server.dsn)
-        await migrate(db)
-        await db.close()
-        pool = await open_pool(server.dsn, 4)
-        books = Books(PostgresLedger(pool), pool)
-        await paid(books, 30)
-        numbering = asyncio.create_task(books.ledger.extend_chain())
-        await asyncio.sleep(0.002)
-        await server.kill()
-        await asyncio.wait({numbering})
-        await server.start()
-        while await books.ledger.extend_chain():
-            pass
-        assert len(await chain(books)) == 30
-        assert (await findings(server.dsn))[0] == {}
-        pool.terminate()
-    finally:
-        await server.stop()
+    while await own_books.ledger.extend_chain():
+        pass
+    assert len(await chain(own_books)) == 30
+    assert (await findings(server.dsn))[0] == {}
