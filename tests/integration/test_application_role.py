@@ -11,9 +11,11 @@ import pytest
 import pytest_asyncio
 
 from ledger.connections import APPLICATION_ROLE, open_pool
-from ledger.migrate import grants, migrate
+from ledger.migrate import migrate
 from ledger.port import LedgerUnavailable
 from ledger.postgres import PostgresLedger
+from paysaga.dev.ports import free_port
+from paysaga.dev.postgres import EmbeddedPostgres
 from paysaga.dev.services import ApiProcess, WorkerProcess
 from tests.contract import test_ledger_chain
 from tests.contract.ledger_words import Books, a_refund, refunded, succeeded
@@ -226,22 +228,23 @@ async def test_verify_says_what_it_may_do_more_and_migrate_takes_it_back(
 
 
 async def test_whoever_may_not_make_the_role_is_told_what_an_administrator_runs(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, tmp_path: Path
 ) -> None:
-    name = f"owner_{secrets.token_hex(4)}"
-    monkeypatch.setattr("ledger.migrate.grants", lambda: grants().replace(APPLICATION_ROLE, f"{name}_application"))
-    admin = await asyncpg.connect(servers.postgres.admin_dsn)
-    await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
-    await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
-    address = f"{servers.postgres.admin_dsn.rpartition('@')[2].rpartition('/')[0]}/{name}"
-    owner = await asyncpg.connect(f"postgresql://{name}:x@{address}")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError) as refused:
-        await migrate(owner)
-    statements = str(refused.value.as_dict()["hint"]).removeprefix("Let an administrator of the server run: ")
-    await admin.execute(statements)
-    assert await migrate(owner) == []
-    assert await owner.fetchval(f"SELECT pg_has_role('{name}_application', 'SET')")
-    await owner.close()
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.execute(f"DROP ROLE {name}_application, {name}")
-    await admin.close()
+    """On a server of its own: roles belong to servers, and this one must not have it."""
+    server = EmbeddedPostgres(tmp_path, free_port())
+    async with running(server, hurry=True):
+        admin = await asyncpg.connect(server.admin_dsn)
+        await admin.execute("CREATE ROLE shop LOGIN PASSWORD 'x'")
+        await admin.execute("CREATE DATABASE shop OWNER shop")
+        address = f"postgresql://shop:x@{server.admin_dsn.rpartition('@')[2].rpartition('/')[0]}/shop"
+        told = run_command("migrate", servers.env(PAYSAGA_DATABASE_URL=address))
+        assert told.returncode == 1
+        assert "Traceback" not in told.stderr
+        statements = told.stderr.partition("Let an administrator of the server run: ")[2]
+        await admin.execute(statements)
+        await admin.close()
+        done = run_command("migrate", servers.env(PAYSAGA_DATABASE_URL=address))
+        assert done.returncode == 0, done.stderr
+        pool = await open_pool(address, 1)
+        assert await PostgresLedger(pool).find("a-key") is None
+        await pool.close()
