@@ -74,7 +74,7 @@ class RefundActivities:
         )
         match outcome:
             case Executed():
-                end = movement(operation, outcome, Account.REFUNDS)
+                end = movement(operation, outcome, Account.REFUNDS_PAYABLE)
             case Declined():
                 end = Failure(code=outcome.code, message=outcome.message)
         return await self._ledger.end_refund(refund.payment_id, refund.id, end)

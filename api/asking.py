@@ -6,31 +6,22 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Final, TypeVar
 
-import structlog
 from pydantic import BaseModel
-from temporalio.client import (
-    Client,
-    WithStartWorkflowOperation,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from activities.failures import FailureType
-from api.calling import Deadline, retrieve, within
+from api.calling import Deadline, is_closed, retrieve, within
 from api.looking import Looking
 from api.opening import reopening
-from api.problems import temporal_unavailable
 from ledger.port import PaymentRecord
 
 # A run that ends takes milliseconds to do so; the next one takes the request.
 _NEXT_RUN_SECONDS: Final = 0.05
 
 Answer = TypeVar("Answer", bound=BaseModel)
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class _Again(Enum):
@@ -91,17 +82,7 @@ class Asking:
 def _no_answer(error: Exception) -> _Again | None:
     """What it means that Temporal gave no answer. Raises `ProblemError` when Temporal is down."""
     match error:
-        case WorkflowUpdateRPCTimeoutOrCancelledError():
-            return None
         case WorkflowUpdateFailedError(cause=ApplicationError(type=FailureType.MALFORMED)):
             raise error  # a bug of ours: no retry will help
-        # It ended before it answered: asleep, terminated or reset.
-        case WorkflowAlreadyStartedError() | WorkflowUpdateFailedError():
-            return _Again.AGAIN
-        case RPCError() if "closing workflow" in str(error):
-            return _Again.AGAIN
-        case RPCError(status=RPCStatusCode.INVALID_ARGUMENT):
-            raise error
         case _:
-            _log.warning("temporal_unavailable", error=str(error))
-            raise temporal_unavailable() from error
+            return _Again.AGAIN if is_closed(error) else None

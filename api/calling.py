@@ -5,12 +5,22 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
-from temporalio.client import WithStartWorkflowOperation
+import structlog
+from temporalio.client import (
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.looking import Looking
+from api.problems import temporal_unavailable
 from ledger.port import LedgerUnavailable
 
 Result = TypeVar("Result")
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Most payments are decided by then. One that isn't costs a question whether Temporal is there at all: an outage must be
 # told within three seconds, however long the caller is willing to wait.
@@ -59,6 +69,24 @@ async def within(deadline: Deadline, looking: Looking, call: Coroutine[Any, Any,
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+def is_closed(error: Exception) -> bool:
+    """What an Update-with-Start says that gave no answer: whether the run that was asked has ended, or goes on after
+    the caller's time. Raises `ProblemError` when Temporal is down."""
+    match error:
+        case WorkflowUpdateRPCTimeoutOrCancelledError():
+            return False
+        # Before we came, or before it answered: asleep, terminated, reset, or failed.
+        case WorkflowAlreadyStartedError() | WorkflowUpdateFailedError():
+            return True
+        case RPCError() if "closing workflow" in str(error):
+            return True
+        case RPCError(status=RPCStatusCode.INVALID_ARGUMENT):
+            raise error  # a bug of ours: no retry will help
+        case _:
+            _log.warning("temporal_unavailable", error=str(error))
+            raise temporal_unavailable() from error
 
 
 async def retrieve(operation: WithStartWorkflowOperation[object, object]) -> None:

@@ -81,8 +81,7 @@ async def _content(
         yield header()
     while lines:
         yield write(lines)
-        place = Place(created_at=lines[-1].created_at, id=lines[-1].id)
-        lines = await _next(history, wanted, place) if len(lines) == _LINES_AT_ONCE else ()
+        lines = await _next(history, wanted, Place.of(lines[-1])) if len(lines) == _LINES_AT_ONCE else ()
 
 
 async def _next(history: History, wanted: TransactionFilter, place: Place) -> tuple[Transaction, ...]:

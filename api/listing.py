@@ -1,8 +1,7 @@
 """Lists: a page at a time, the newest first, each with the cursor of the next."""
 
 from collections.abc import Callable, Coroutine
-from datetime import datetime
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Request
@@ -12,7 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from api.calling import read
 from api.cursors import Cursors
 from api.problems import Code, FieldError, ProblemError
-from payments.history import PaymentFilter, Place, TransactionFilter
+from payments.history import Listed, PaymentFilter, Place, TransactionFilter
 
 # Stripe's limits (https://docs.stripe.com/api/pagination).
 LIMIT_MAX: Final = 100
@@ -21,15 +20,6 @@ _PAGING: Final = frozenset({"limit", "cursor"})
 LINK: Final[dict[int | str, dict[str, Any]]] = {
     200: {"headers": {"Link": {"description": 'The next page, `rel="next"` (RFC 8288)', "schema": {"type": "string"}}}}
 }
-
-
-class Listed(Protocol):
-    """What stands in a list: its place is given by when it was made and its id."""
-
-    @property
-    def created_at(self) -> datetime: ...
-    @property
-    def id(self) -> str: ...
 
 
 Item = TypeVar("Item", bound=Listed)
@@ -59,17 +49,13 @@ def no_repeats(request: Request) -> None:
         raise ProblemError(Code.VALIDATION_FAILED, "Give each parameter once. See `errors`.", errors=errors)
 
 
-def _place_of(item: Listed) -> Place:
-    return Place(created_at=item.created_at, id=item.id)
-
-
 async def page(
     request: Request,
     query: Paging,
     cursors: Cursors,
     items: TypeAdapter[tuple[Item, ...]],
     fetch: Fetch[Item],
-    place: Callable[[Item], Place] = _place_of,
+    place: Callable[[Item], Place] = Place.of,
 ) -> Response:
     """`{data, next_cursor}` with a `Link` to the next page (RFC 8288), relative to wherever this API is served.
 

@@ -4,18 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
-import structlog
-from temporalio.client import (
-    Client,
-    WithStartWorkflowOperation,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
-from api.calling import Deadline, read, retrieve, within
+from api.calling import Deadline, is_closed, read, retrieve, within
 from api.looking import Looking
 from api.opening import start_input, start_options
 from api.problems import Code, FieldError, ProblemError, temporal_unavailable
@@ -24,8 +18,6 @@ from payments.messages import Pay, PayAnswer
 from payments.payment import Payment, processing_payment
 from payments.request import RecordedRequest
 from workflows import names
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -98,21 +90,15 @@ class Payments:
 
     async def find(self, payment_id: str) -> Payment | None:
         """The payment as it stands now, also before it has a row. Raises `ProblemError` and `LedgerUnavailable`."""
-        if (payment := await self._recorded(payment_id)) is not None:
+        if (payment := await read(self._ledger.find_payment(payment_id))) is not None:
             return payment
         started = await self._looking.first_event(payment_id)
         if started is None:
             return None
         if not await self._looking.is_open(payment_id):
             # Closed meanwhile, with a row; or without one, and then it was no payment.
-            return await self._recorded(payment_id)
+            return await read(self._ledger.find_payment(payment_id))
         return processing_payment(payment_id, started.request, started.at)
-
-    async def _recorded(self, payment_id: str) -> Payment | None:
-        record = await read(self._ledger.find(payment_id))
-        if record is None:
-            return None
-        return record.payment.model_copy(update={"refunds": await read(self._ledger.refunds(payment_id))})
 
     async def _ask(
         self,
@@ -208,23 +194,13 @@ def _confirmed(record: PaymentRecord | None) -> bool:
 def _no_answer(error: Exception) -> NoAnswer:
     """What it means that Temporal gave no answer. Raises `ProblemError` when Temporal is down."""
     match error:
-        case WorkflowUpdateRPCTimeoutOrCancelledError():
-            return NoAnswer.NOT_YET
         case WorkflowUpdateFailedError(cause=ApplicationError(type=names.OTHER_REQUEST)):
             return NoAnswer.OTHER_REQUEST
         # It was woken, or started by hand: whose request it is, the ledger or its first event tells.
         case WorkflowUpdateFailedError(cause=ApplicationError(type=names.ASK_THE_LEDGER)):
             return NoAnswer.OTHER_REQUEST
-        # Closed before we came, or before it answered: terminated, reset, or failed.
-        case WorkflowAlreadyStartedError() | WorkflowUpdateFailedError():
-            return NoAnswer.CLOSED
-        case RPCError() if "closing workflow" in str(error):
-            return NoAnswer.CLOSED
-        case RPCError(status=RPCStatusCode.INVALID_ARGUMENT):
-            raise error  # a bug of ours: no retry will help
         case _:
-            _log.warning("temporal_unavailable", error=str(error))
-            raise temporal_unavailable() from error
+            return NoAnswer.CLOSED if is_closed(error) else NoAnswer.NOT_YET
 
 
 def _answer_of(record: PaymentRecord, request: RecordedRequest) -> Decided | None:

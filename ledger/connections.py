@@ -29,6 +29,10 @@ _SERVER_SETTINGS: Final = {
     "tcp_keepalives_count": "3",
 }
 
+# Who the service is in the database, whoever it logged in as: see grants.sql. Given when the connection is made, it is
+# what PostgreSQL goes back to at a RESET or DISCARD, too.
+APPLICATION_ROLE: Final = "paysaga_application"
+
 NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 # What PostgreSQL answers when a rule of ours is broken: retrying can't help. Everything else may pass.
@@ -57,7 +61,7 @@ async def open_pool(dsn: str, connections: int, settings: Mapping[str, str] = NO
         max_size=connections,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
-        server_settings={**_SERVER_SETTINGS, **settings},
+        server_settings={**_SERVER_SETTINGS, "role": APPLICATION_ROLE, **settings},
         # asyncpg would send four statements to clean up after each use; ours leave nothing behind.
         reset=_leave_as_it_is,
     )
@@ -76,14 +80,19 @@ class Connected:
     async def _run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Give the work a connection, and our words to what PostgreSQL may say."""
         for again in (True, False):
+            connected = False
             try:
                 async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+                    connected = True
                     return await work(connection)
             except _STALE as error:
                 if not again:
                     raise LedgerUnavailable(f"PostgreSQL closed the connection: {error}") from error
                 await self._pool.expire_connections()
             except _REFUSALS as error:
+                # A setting or a role that PostgreSQL doesn't know is no rule of the books.
+                if not connected:
+                    raise LedgerUnavailable(f"PostgreSQL takes no connection: {error}") from error
                 raise LedgerRefused(_rule_of(error), str(error.args[0])) from error
             except _OUTAGES as error:
                 raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error

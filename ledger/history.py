@@ -1,6 +1,5 @@
 """Lists of payments and of what moved, from PostgreSQL. The database's own triggers write it: see 0007_history.sql."""
 
-from collections import defaultdict
 from typing import Final
 
 import asyncpg
@@ -8,9 +7,9 @@ import asyncpg
 from ledger.balances import PostgresBalances
 from ledger.connections import Connection
 from ledger.queries import QUERIES
-from ledger.rows import record_of, refund_of
+from ledger.rows import whole_payment_of
 from payments.history import PaymentFilter, Place, Transaction, TransactionFilter, TransactionStatus, TransactionType
-from payments.payment import Failure, Payment, Refund
+from payments.payment import Failure, Payment
 
 _PREFIX: Final = "txn_"
 
@@ -23,13 +22,7 @@ class PostgresHistory(PostgresBalances):
 
         async def work(connection: Connection) -> tuple[Payment, ...]:
             fields = (*_columns(wanted), after and after.created_at, after and after.id, limit)
-            rows = await connection.fetch(QUERIES["payments_page"], *fields)
-            found = [record_of(row).payment for row in rows]
-            refunds: defaultdict[str, list[Refund]] = defaultdict(list)
-            for row in await connection.fetch(QUERIES["refunds_of_page"], [payment.id for payment in found]):
-                refund = refund_of(row)
-                refunds[refund.payment_id].append(refund)
-            return tuple(p.model_copy(update={"refunds": tuple(refunds[p.id])}) for p in found)
+            return tuple(whole_payment_of(row) for row in await connection.fetch(QUERIES["payments_page"], *fields))
 
         return await self._run(work)
 

@@ -9,6 +9,41 @@ SELECT 'constraint ' || conname || ' of ' || conrelid::regclass || ' is not vali
 WHERE NOT convalidated AND conrelid <> 0
 LIMIT 1
 
+-- name: the role of the application may do what the service needs and no more
+-- Read everything and add; change and delete only this.
+WITH listed (relation, may) AS (VALUES
+    ('payments', 'UPDATE of columns'), ('refunds', 'UPDATE of columns'), ('webhook_events', 'UPDATE of columns'),
+    ('account_totals', 'UPDATE of columns'), ('unchained', 'DELETE'), ('unfed', 'DELETE'),
+    ('reconciliations', 'UPDATE of columns'), ('reconciliation_cases', 'UPDATE of columns'), ('settlement_items', 'DELETE'),
+    ('webhook_endpoints', 'UPDATE of columns'), ('webhook_secrets', 'UPDATE of columns'),
+    ('webhook_deliveries', 'UPDATE of columns')
+), application AS (
+    SELECT to_regrole('paysaga_application')::oid AS role, current_database() AS database
+), granted AS (
+    SELECT relname::text AS relation, may FROM application, pg_class c, unnest(
+        ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN']) AS may
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND has_table_privilege(role, c.oid, may)
+    UNION ALL
+    SELECT relname, may || ' of columns' FROM application, pg_class c, unnest(ARRAY['INSERT', 'UPDATE', 'REFERENCES']) AS may
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND has_any_column_privilege(role, c.oid, may) AND NOT has_table_privilege(role, c.oid, may)
+)
+SELECT 'there is no role paysaga_application: run `paysaga migrate`' FROM application WHERE role IS NULL
+UNION ALL
+SELECT 'paysaga_application may ' || may || ' ' || relation FROM granted
+WHERE (relation, may) NOT IN (SELECT * FROM listed) AND (may NOT LIKE 'INSERT%' OR relation = 'schema_migrations')
+UNION ALL
+SELECT 'paysaga_application may create tables' FROM application
+WHERE has_schema_privilege(role, 'public', 'CREATE') OR has_database_privilege(role, database, 'CREATE')
+   OR has_database_privilege(role, database, 'TEMPORARY')
+UNION ALL
+SELECT 'paysaga_application is more than a group' FROM pg_roles JOIN application ON role = oid
+WHERE rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+UNION ALL
+SELECT 'paysaga_application is a member of ' || roleid::regrole FROM pg_auth_members JOIN application ON member = role
+LIMIT 1
+
 -- name: every movement has its posting
 SELECT 'transaction ' || t.sequence || ' (' || operation_key || ') of payment ' || payment_id FROM ledger_transactions t
 WHERE NOT EXISTS (SELECT FROM postings p WHERE p.transaction = t.sequence)
@@ -46,6 +81,33 @@ FROM payments LEFT JOIN asked ON payment_id = id
 WHERE (amount_refunded, amount_refunding) IS DISTINCT FROM (coalesce(succeeded, 0), coalesce(pending, 0))
   AND status <> 'failed'
 ORDER BY id LIMIT 1
+
+-- name: what is owed for refunds is what is pending
+WITH posted AS (
+    SELECT t.payment_id, e.currency, -sum(amount) AS owed FROM entries e JOIN ledger_transactions t ON t.sequence = e.transaction
+    WHERE account = 'refunds_payable' GROUP BY t.payment_id, e.currency
+), asked AS (
+    SELECT payment_id, currency, sum(amount) AS pending FROM refunds WHERE status = 'pending' GROUP BY payment_id, currency
+)
+SELECT 'payment ' || payment_id || ' in ' || currency || ': ' || coalesce(owed, 0) || ' owed, ' || coalesce(pending, 0)
+    || ' pending'
+FROM posted FULL JOIN asked USING (payment_id, currency) WHERE coalesce(owed, 0) <> coalesce(pending, 0)
+ORDER BY payment_id LIMIT 1
+
+-- name: what is held is what authorized payments hold
+WITH posted AS (
+    SELECT t.payment_id, account, e.currency, sum(amount) AS held
+    FROM entries e JOIN ledger_transactions t ON t.sequence = e.transaction
+    WHERE starts_with(account, 'held_authorizations:') GROUP BY t.payment_id, account, e.currency
+), held AS (
+    SELECT id AS payment_id, 'held_authorizations:' || processor AS account, currency, amount_authorized
+    FROM payments WHERE status = 'authorized'
+)
+SELECT 'payment ' || payment_id || ' in ' || currency || ': ' || coalesce(posted.held, 0) || ' posted, '
+    || coalesce(amount_authorized, 0) || ' held'
+FROM posted FULL JOIN held USING (payment_id, account, currency)
+WHERE coalesce(posted.held, 0) <> coalesce(amount_authorized, 0)
+ORDER BY payment_id LIMIT 1
 
 -- name: every order is held by one payment
 SELECT 'order ' || order_id FROM payments

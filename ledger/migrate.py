@@ -1,4 +1,7 @@
-"""Forward-only migrations: numbered .sql files, each applied once, in order, in a transaction of its own."""
+"""Forward-only migrations: numbered .sql files, each applied once, in order, in a transaction of its own.
+
+After them, each time, what the application's role may do.
+"""
 
 import hashlib
 from importlib.resources import files
@@ -26,6 +29,11 @@ def migrations() -> dict[str, str]:
     return {file.name: file.read_text() for file in sorted(folder.iterdir(), key=_name) if file.name.endswith(".sql")}
 
 
+def grants() -> str:
+    """SQL text that leaves the application's role with what it may do and nothing else."""
+    return files("ledger").joinpath("grants.sql").read_text()
+
+
 def _name(file: object) -> str:
     return str(getattr(file, "name", ""))
 
@@ -38,7 +46,8 @@ def digest(sql: str) -> str:
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", before: str | None = None) -> list[str]:
     """Apply what has not been applied yet, or of it what comes `before` a name; returns the names.
 
-    Raises `MigrationChanged`.
+    Raises `MigrationChanged`, and asyncpg's `InsufficientPrivilegeError` with a hint when the application's role is
+    missing and an administrator must make it.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     try:
@@ -56,6 +65,9 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", before: str 
                 await connection.execute(
                     "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", name, digest(known[name])
                 )
+        if before is None:
+            async with connection.transaction():
+                await connection.execute(grants())
         return new
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)

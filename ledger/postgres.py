@@ -13,7 +13,7 @@ from ledger.postings import Movement, Posting, posting_for
 from ledger.queries import QUERIES
 from ledger.recorded import recorded
 from ledger.refunds import PostgresRefunds
-from ledger.rows import decided, present, record_of
+from ledger.rows import decided, present, record_of, whole_payment_of
 from ledger.sending import PostgresOutbox
 from ledger.timeline import PostgresFeed, PostgresTimeline
 from payments.messages import CaptureOrder, Ending
@@ -77,6 +77,15 @@ class PostgresLedger(
         async def work(connection: Connection) -> PaymentRecord | None:
             row = await connection.fetchrow(QUERIES["find"], payment_id)
             return None if row is None else record_of(row)
+
+        return await self._run(work)
+
+    async def find_payment(self, payment_id: str) -> Payment | None:
+        """See `Ledger.find_payment`."""
+
+        async def work(connection: Connection) -> Payment | None:
+            row = await connection.fetchrow(QUERIES["find_whole"], payment_id)
+            return None if row is None else whole_payment_of(row)
 
         return await self._run(work)
 

@@ -17,7 +17,14 @@ class Account(StrEnum):
     SALES = "sales"
     """What customers paid for."""
     REFUNDS = "refunds"
-    """What was given back of it."""
+    """What was given back of it, or is owed."""
+    REFUNDS_PAYABLE = "refunds_payable"
+    """What is owed for refunds that were asked for and are not made yet. The database posts it when one is asked for,
+    and takes it back when the processor refuses it."""
+    HELD_AUTHORIZATIONS = "held_authorizations"
+    """A memo, for each processor: what is held for us until it is captured or released. The database posts it."""
+    HELD_AUTHORIZATIONS_CONTRA = "held_authorizations_contra"
+    """The memo's other side: nothing of it is ours yet, so neither stands in the balance sheet."""
     SUSPENSE = "suspense"
     """Charges that were undone: what came in by mistake, until it went back. Zero once every undoing is done."""
 

@@ -18,6 +18,12 @@ RETURNING *
 -- name: find
 SELECT *, now() AS read_at FROM payments WHERE id = $1
 
+-- name: find_whole
+-- The payment and its refunds of one moment: two statements could show a refund that the payment doesn't know of yet.
+SELECT *, (SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.created_at, r.id), '[]') FROM refunds r
+           WHERE r.payment_id = payments.id) AS refunds
+FROM payments WHERE id = $1
+
 -- name: mark_unknown
 -- Guarded: a try that comes too late must not mark a payment that was decided meanwhile.
 UPDATE payments
@@ -201,16 +207,18 @@ SELECT position, type, actor, refund_id, reference, data, created_at FROM paymen
 WHERE payment_id = $1 ORDER BY position
 
 -- name: payments_page
--- Planned anew for the filters that are given (see `open_pool`), each of which has its index.
-SELECT * FROM payments
-WHERE ($1::text IS NULL OR customer = $1) AND ($2::text IS NULL OR order_id = $2)
-  AND ($3::text IS NULL OR currency = $3) AND ($4::text IS NULL OR status = $4)
-  AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
-  AND ($7::timestamptz IS NULL OR (created_at, id) < ($7, $8::text))
-ORDER BY created_at DESC, id DESC LIMIT $9
-
--- name: refunds_of_page
-SELECT to_jsonb(r) AS refund FROM refunds r WHERE payment_id = ANY ($1::text[]) ORDER BY created_at, id
+-- Planned anew for the filters that are given (see `open_pool`), each of which has its index. First the page, then its
+-- refunds, of the same moment.
+WITH page AS MATERIALIZED (
+    SELECT * FROM payments
+    WHERE ($1::text IS NULL OR customer = $1) AND ($2::text IS NULL OR order_id = $2)
+      AND ($3::text IS NULL OR currency = $3) AND ($4::text IS NULL OR status = $4)
+      AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
+      AND ($7::timestamptz IS NULL OR (created_at, id) < ($7, $8::text))
+    ORDER BY created_at DESC, id DESC LIMIT $9
+) SELECT page.*, (SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.created_at, r.id), '[]') FROM refunds r
+                  WHERE r.payment_id = page.id) AS refunds
+FROM page ORDER BY page.created_at DESC, page.id DESC
 
 -- name: history_page
 -- First the page, then what its lines tell of: never the other way round.

@@ -1,5 +1,6 @@
 """Ports to what is read of the books: lists, balances, the feed of events. Each method raises `LedgerUnavailable`."""
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, computed_field
@@ -26,13 +27,30 @@ class History(Protocol):
         ...
 
 
-class Balance(BaseModel):
-    """What went through an account, in the currency's minor unit."""
+class _Balanced(BaseModel, ABC):
+    """Amounts that come to a balance."""
 
     model_config = ConfigDict(frozen=True)
 
-    account: str
     currency: str
+
+    @computed_field
+    @property
+    @abstractmethod
+    def balance(self) -> int:
+        """In the currency's minor unit."""
+
+    @computed_field
+    @property
+    def balance_decimal(self) -> str:
+        """In the currency's major unit."""
+        return Money(amount=self.balance, currency=self.currency).decimal
+
+
+class Balance(_Balanced):
+    """What went through an account, in the currency's minor unit."""
+
+    account: str
     debits: int
     credits: int
 
@@ -42,19 +60,10 @@ class Balance(BaseModel):
         """Debits less credits: positive for what is owed to us, negative for what we took in."""
         return self.debits - self.credits
 
-    @computed_field
-    @property
-    def balance_decimal(self) -> str:
-        """In the currency's major unit."""
-        return Money(amount=self.balance, currency=self.currency).decimal
 
-
-class CustomerBalance(BaseModel):
+class CustomerBalance(_Balanced):
     """What a customer paid and got back, in the currency's minor unit."""
 
-    model_config = ConfigDict(frozen=True)
-
-    currency: str
     captured: int
     refunded: int
 
@@ -63,12 +72,6 @@ class CustomerBalance(BaseModel):
     def balance(self) -> int:
         """What we kept."""
         return self.captured - self.refunded
-
-    @computed_field
-    @property
-    def balance_decimal(self) -> str:
-        """In the currency's major unit."""
-        return Money(amount=self.balance, currency=self.currency).decimal
 
 
 class Balances(Protocol):

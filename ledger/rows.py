@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import asyncpg
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from ledger.port import Decision, LedgerUnavailable, PaymentRecord
 from payments.captures import capture_before
@@ -129,6 +129,15 @@ class _RefundRow(BaseModel):
 def refund_of(row: asyncpg.Record) -> Refund:
     """One refund, of a query that gives it as JSON."""
     return _RefundRow.model_validate_json(row["refund"]).refund()
+
+
+_REFUND_ROWS = TypeAdapter(list[_RefundRow])
+
+
+def whole_payment_of(row: asyncpg.Record) -> Payment:
+    """The payment with its refunds, of a query that gives both."""
+    refunds = tuple(refund.refund() for refund in _REFUND_ROWS.validate_json(row["refunds"]))
+    return record_of(row).payment.model_copy(update={"refunds": refunds})
 
 
 def decided(payment: Payment, decision: Decision, now: datetime) -> Payment:

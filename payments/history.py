@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum, unique
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, computed_field, model_validator
 
@@ -116,6 +116,15 @@ class TransactionFilter(_Filter):
     type: TransactionType | None = None
 
 
+class Listed(Protocol):
+    """What stands in a list: its place is given by when it was made and its id."""
+
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def id(self) -> str: ...
+
+
 class Place(BaseModel):
     """Where a page ended: the next one begins with what is older, or as old with a lower id."""
 
@@ -123,3 +132,8 @@ class Place(BaseModel):
 
     created_at: datetime
     id: str
+
+    @classmethod
+    def of(cls, item: Listed) -> Self:
+        """That of the last item on a page."""
+        return cls(created_at=item.created_at, id=item.id)

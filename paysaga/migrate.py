@@ -1,5 +1,7 @@
 """`paysaga migrate`: brings the database's schema and Temporal's search attributes up to date."""
 
+import sys
+
 import asyncpg
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
@@ -21,9 +23,12 @@ _KINDS = {
 
 async def run(settings: Settings) -> None:
     """Apply what is missing and say what was done. Safe to run again, and by several processes at once."""
-    connection = await asyncpg.connect(settings.database_url, timeout=10)
+    connection = await asyncpg.connect(settings.owner_url, timeout=10)
     try:
         applied = await migrate(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        print(f"paysaga: the database can't be migrated: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
     finally:
         await connection.close()
     print(f"migrations applied: {', '.join(applied) or 'none, the schema is up to date'}", flush=True)

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     database_url: Annotated[str, Field(description="PostgreSQL, as postgresql://user:password@host:port/name")]
+    # The owner of the tables, where the service logs in as somebody who may change little: see docs/deploying.md.
+    migration_database_url: Annotated[
+        str | None, Field(description="The same database as its owner, for `paysaga migrate`")
+    ] = None
     processor_url: Annotated[str, Field(description="Base URL of the payment processor")]
     api_key: Annotated[SecretStr, Field(min_length=SECRET_LENGTH_MIN, description="The Bearer key that clients send")]
     api_host: str = "127.0.0.1"
@@ -61,6 +65,11 @@ class Settings(BaseSettings):
     # For trying things out: endpoints on this machine, also without TLS. Whoever may add endpoints could have us send
     # requests into our own network, and read the replies.
     webhooks_to_private_addresses: bool = False
+
+    @property
+    def owner_url(self) -> str:
+        """Whom `paysaga migrate` connects as."""
+        return self.migration_database_url or self.database_url
 
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:

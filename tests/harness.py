@@ -250,7 +250,7 @@ def _as_posted(entry: dict[str, Any]) -> dict[str, Any]:
 _POSTED = """
     SELECT operation_key, operation, amount, currency
     FROM ledger_transactions t JOIN postings p ON p.transaction = t.sequence
-    WHERE payment_id = $1
+    WHERE payment_id = $1 AND 'processor_receivable:' || processor IN (debit_account, credit_account)
 """
 
 

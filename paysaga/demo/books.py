@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 from paysaga.demo.service import Service, money
 
 _PAYMENTS: Final = "SELECT id, status, currency, amount_captured, amount_refunded FROM payments WHERE id = ANY($1)"
-# Outer: a transaction without a posting is a difference too.
+# What moved at the processor, not what is owed or held. Outer: a transaction without a posting is a difference too.
 _POSTED: Final = """
     SELECT t.payment_id, t.operation, t.operation_key, p.amount, p.currency
     FROM ledger_transactions t LEFT JOIN postings p ON p.transaction = t.sequence
-    WHERE t.payment_id = ANY($1)
+    WHERE t.payment_id = ANY($1) AND t.operation IN ('capture', 'refund', 'refund_reversal')
 """
 _BALANCES: Final = "SELECT currency, account, balance FROM balances ORDER BY currency, account"
 

@@ -60,7 +60,7 @@ def refunded(key: str, refund_id: str, amount: int, currency: str = "EUR") -> Mo
         operation_key=operation_key(OperationKind.REFUND, key, refund_id=refund_id),
         processor_reference=f"re_{refund_id}",
         money=Money(amount=amount, currency=currency),
-        account=Account.REFUNDS,
+        account=Account.REFUNDS_PAYABLE,
     )
 
 
@@ -94,6 +94,12 @@ class Books:
     def __init__(self, ledger: PostgresLedger, pool: Pool) -> None:
         self.ledger = ledger
         self.pool = pool
+
+    async def by_hand(self, statement: str, *values: object) -> None:
+        """As the owner of the tables, who may do what the service may not."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE NONE")
+            await connection.execute(statement, *values)
 
     async def claimed(self, **fields: Any) -> str:
         """The key of a new payment."""

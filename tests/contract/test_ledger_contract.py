@@ -174,14 +174,14 @@ async def test_charge_of_another_payment_cannot_be_recorded_as_ours(books: Books
 async def test_closed_account_refuses_and_leaves_nothing_written(books: Books) -> None:
     francs = Money(amount=500, currency="XPF")
     await books.ledger.decide(succeeded(await books.claimed(amount=500, currency="XPF"), francs))
-    await books.pool.execute("UPDATE accounts SET closed_at = now() WHERE name = 'sales' AND currency = 'XPF'")
+    await books.by_hand("UPDATE accounts SET closed_at = now() WHERE name = 'sales' AND currency = 'XPF'")
     key = await books.claimed(amount=500, currency="XPF")
     with pytest.raises(LedgerRefused) as error:
         await books.ledger.decide(succeeded(key, francs))
     assert error.value.rule == "account_is_open"
     assert (await books.found(key)).answer is None
     assert await books.transactions(key) == 0
-    await books.pool.execute("UPDATE accounts SET closed_at = NULL WHERE name = 'sales' AND currency = 'XPF'")
+    await books.by_hand("UPDATE accounts SET closed_at = NULL WHERE name = 'sales' AND currency = 'XPF'")
     await books.ledger.decide(succeeded(key, francs))
     assert await books.posted(key) == [sale(500, "XPF")]
 

@@ -3,22 +3,18 @@ miss none, whatever is written, numbered and killed meanwhile."""
 
 import asyncio
 from itertools import pairwise
-from pathlib import Path
 
 import asyncpg
 import pytest
 
-from ledger.connections import open_pool
-from ledger.migrate import migrate
-from ledger.postgres import PostgresLedger
 from payments.timeline import FeedEvent
-from paysaga.dev.ports import free_port
 from paysaga.dev.postgres import EmbeddedPostgres
-from tests.contract import test_ledger_chain
+from tests.contract import own_server, test_ledger_chain
 from tests.contract.ledger_words import Books, declined, succeeded
 from tests.contract.test_ledger_chain import findings, paid
 
 books, dsn = test_ledger_chain.books, test_ledger_chain.dsn
+server, own_books = own_server.server, own_server.own_books
 
 
 async def all_events(books: Books, limit: int = 7) -> list[FeedEvent]:
@@ -83,33 +79,24 @@ async def test_reader_who_keeps_the_last_number_misses_nothing_while_others_writ
     assert await books.pool.fetchval("SELECT count(*) FROM unfed") == 0
 
 
-async def test_numbers_stay_gapless_when_postgresql_is_killed_again_and_again(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path, free_port())
-    await server.start()
-    try:
-        db = await asyncpg.connect(server.dsn)
-        await migrate(db)
-        await db.close()
-        pool = await open_pool(server.dsn, 6)
-        books = Books(PostgresLedger(pool), pool)
-        for pause in (0.001, 0.003, 0.006):
-            await paid(books, 20)
-            under_way = [asyncio.create_task(books.ledger.extend_feed()), asyncio.create_task(paid(books, 5))]
-            await asyncio.sleep(pause)
-            await server.kill()
-            await asyncio.wait(under_way)
-            await server.start()
-        while await books.ledger.extend_feed():
-            pass
-        events = await all_events(books, 50)
-        assert_whole(events)
-        assert len(events) == await books.pool.fetchval("SELECT count(*) FROM payment_events")
-        assert (await findings(server.dsn))[0] == {}
-        pool.terminate()
+async def test_numbers_stay_gapless_when_postgresql_is_killed_again_and_again(
+    server: EmbeddedPostgres, own_books: Books
+) -> None:
+    for pause in (0.001, 0.003, 0.006):
+        await paid(own_books, 20)
+        under_way = [asyncio.create_task(own_books.ledger.extend_feed()), asyncio.create_task(paid(own_books, 5))]
+        await asyncio.sleep(pause)
+        await server.kill()
+        await asyncio.wait(under_way)
         for task in under_way:
             task.exception()
-    finally:
-        await server.stop()
+        await server.start()
+    while await own_books.ledger.extend_feed():
+        pass
+    events = await all_events(own_books, 50)
+    assert_whole(events)
+    assert len(events) == await own_books.pool.fetchval("SELECT count(*) FROM payment_events")
+    assert (await findings(server.dsn))[0] == {}
 
 
 @pytest.mark.parametrize(
@@ -134,4 +121,4 @@ async def test_feed_is_append_only(books: Books, statement: str) -> None:
     await paid(books)
     await books.ledger.extend_feed()
     with pytest.raises(asyncpg.RestrictViolationError):
-        await books.pool.execute(statement.format("event_feed"))
+        await books.by_hand(statement.format("event_feed"))

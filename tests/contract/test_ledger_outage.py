@@ -25,6 +25,7 @@ EVENT = WebhookEvent(processor="sandbox", id="evt_1", type="refund.failed", conc
 CALLS: dict[str, Call] = {
     "claim": lambda ledger, key: ledger.claim(a_claim(key)),
     "find": lambda ledger, key: ledger.find(key),
+    "find_payment": lambda ledger, key: ledger.find_payment(key),
     "mark_unknown": lambda ledger, key: ledger.mark_unknown(key, "capture", timedelta(seconds=1)),
     "require_action": lambda ledger, key: ledger.require_action(key, ACTION),
     "end_action": lambda ledger, key: ledger.end_action(key),

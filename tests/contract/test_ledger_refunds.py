@@ -18,7 +18,9 @@ from payments.state import PaymentStatus
 from tests.contract.ledger_words import DECLINED, EUR, Books, a_refund, declined, refunded, sale, succeeded, undone
 from tests.harness import Servers, new_key
 
-BACK = ("refund", "refunds", "processor_receivable:sandbox")
+OWED = ("refund_reservation", "refunds", "refunds_payable")
+BACK = ("refund", "refunds_payable", "processor_receivable:sandbox")
+NOT_OWED = ("refund_release", "refunds_payable", "refunds")
 REVERSED = ("refund_reversal", "processor_receivable:sandbox", "refunds")
 
 
@@ -49,7 +51,7 @@ async def test_reserved_amount_can_not_be_refunded_again_while_the_processor_is_
     assert second.refund.failure is not None
     assert (second.refund.status, second.refund.failure.code) == (RefundStatus.FAILED, "refund_exceeds_refundable")
     assert not second.reserved_now
-    assert await books.posted(key) == [sale()]
+    assert await books.posted(key) == [sale(), (*OWED, 4000, "EUR")]
 
 
 async def test_reserving_twice_is_once_and_only_the_first_was_new(books: Books) -> None:
@@ -88,13 +90,14 @@ async def test_ended_refunds_are_posted_once_and_move_the_payment_on(books: Book
     await books.ledger.reserve_refund(a_refund(key, "rest"))
     await books.ledger.end_refund(key, "rest", refunded(key, "rest", 4000))
     assert await amounts(books, key) == (PaymentStatus.REFUNDED, 4990, 0)
-    assert await books.posted(key) == [sale(), (*BACK, 990, "EUR"), (*BACK, 4000, "EUR")]
+    of_each = [[(*OWED, amount, "EUR"), (*BACK, amount, "EUR")] for amount in (990, 4000)]
+    assert await books.posted(key) == [sale(), *of_each[0], *of_each[1]]
     answer = (await books.found(key)).answer
     assert answer is not None
     assert (answer.status, answer.amount_refunded) == (PaymentStatus.SUCCEEDED, 0)
 
 
-async def test_declined_refund_frees_what_it_reserved_and_posts_nothing(books: Books) -> None:
+async def test_declined_refund_frees_what_it_reserved_and_owes_nothing(books: Books) -> None:
     key = await paid(books)
     await books.ledger.reserve_refund(a_refund(key, "one"))
     for _ in range(2):
@@ -103,7 +106,7 @@ async def test_declined_refund_frees_what_it_reserved_and_posts_nothing(books: B
     late = await books.ledger.end_refund(key, "one", refunded(key, "one", 4990))
     assert late.refund.status is RefundStatus.FAILED
     assert await amounts(books, key) == (PaymentStatus.SUCCEEDED, 0, 4990)
-    assert await books.posted(key) == [sale()]
+    assert await books.posted(key) == [sale(), (*OWED, 4990, "EUR"), (*NOT_OWED, 4990, "EUR")]
 
 
 async def test_refund_that_failed_after_all_is_reversed_by_name_and_refundable_again(books: Books) -> None:
@@ -120,7 +123,9 @@ async def test_refund_that_failed_after_all_is_reversed_by_name_and_refundable_a
     assert await amounts(books, key) == (PaymentStatus.SUCCEEDED, 0, 4990)
     assert await books.posted(key) == [
         sale(),
+        (*OWED, 4000, "EUR"),
         (*BACK, 4000, "EUR"),
+        (*OWED, 990, "EUR"),
         (*BACK, 990, "EUR"),
         (*REVERSED, 4000, "EUR"),
         (*REVERSED, 990, "EUR"),
@@ -138,7 +143,7 @@ async def test_pending_or_refused_refund_is_not_reversed(books: Books) -> None:
         after = await books.ledger.reverse_refund(key, refund, DECLINED)
         assert before is not None
         assert after.refund == before.refund
-    assert await books.posted(key) == [sale()]
+    assert await books.posted(key) == [sale(), (*OWED, 10, "EUR")]
 
 
 async def test_unknown_outcome_of_a_refund_is_shown_and_cleared_when_it_ends(books: Books) -> None:
@@ -182,13 +187,42 @@ async def test_payment_takes_so_many_refunds_and_no_more(books: Books) -> None:
     assert record.refund.failure.code == "payment_not_refundable"
 
 
-async def test_refund_of_an_account_that_is_closed_is_refused_by_the_books_and_stays_pending(books: Books) -> None:
-    key = await paid(books, "NOK")
-    await books.pool.execute("INSERT INTO accounts VALUES ('refunds', 'NOK', now())")
-    await books.ledger.reserve_refund(a_refund(key, "one"))
+@pytest.mark.parametrize("account", ["refunds", "refunds_payable"])
+async def test_refund_is_not_reserved_while_an_account_of_it_is_closed(books: Books, account: str) -> None:
+    """So nobody asks the processor for it."""
+    currency = "NOK" if account == "refunds" else "DKK"
+    key = await paid(books, currency)
+    await books.by_hand("INSERT INTO accounts VALUES ($1, $2, now())", account, currency)
     with pytest.raises(LedgerRefused, match="account_is_open"):
-        await books.ledger.end_refund(key, "one", refunded(key, "one", EUR.amount, "NOK"))
-    assert await amounts(books, key) == (PaymentStatus.SUCCEEDED, 0, 0)
+        await books.ledger.reserve_refund(a_refund(key, "one"))
+    assert await books.ledger.find_refund(key, "one") is None
+    assert await amounts(books, key) == (PaymentStatus.SUCCEEDED, 0, EUR.amount)
+    await books.by_hand("UPDATE accounts SET closed_at = NULL WHERE name = $1 AND currency = $2", account, currency)
+    assert (await books.ledger.reserve_refund(a_refund(key, "one"))).reserved_now
+
+
+@pytest.mark.parametrize("account", ["refunds", "refunds_payable", "processor_receivable:sandbox"])
+async def test_refund_whose_account_was_closed_meanwhile_ends_all_the_same_or_stays_pending(
+    books: Books, account: str
+) -> None:
+    currency = {"refunds": "ISK", "refunds_payable": "BAM"}.get(account, "MKD")
+    close = "UPDATE accounts SET closed_at = now() WHERE name = $1 AND currency = $2"
+    key = await paid(books, currency)
+    for refund in ("made", "declined"):
+        await books.ledger.reserve_refund(a_refund(key, refund, 10))
+    await books.by_hand(close, account, currency)
+    refused = {"made": account != "refunds", "declined": account != "processor_receivable:sandbox"}
+    for refund, end in (("made", refunded(key, "made", 10, currency)), ("declined", DECLINED)):
+        if refused[refund]:
+            with pytest.raises(LedgerRefused, match="account_is_open"):
+                await books.ledger.end_refund(key, refund, end)
+            waiting = await books.ledger.find_refund(key, refund)
+            assert waiting is not None
+            assert waiting.refund.status is RefundStatus.PENDING
+            await books.by_hand(close.replace("now()", "NULL"), account, currency)
+        assert (await books.ledger.end_refund(key, refund, end)).refund.status is not RefundStatus.PENDING
+        await books.by_hand(close, account, currency)
+    assert await amounts(books, key) == (PaymentStatus.PARTIALLY_REFUNDED, 10, EUR.amount - 10)
 
 
 async def test_refund_without_a_row_is_no_refusal_but_an_outage(books: Books) -> None:
@@ -200,4 +234,4 @@ async def test_refund_without_a_row_is_no_refusal_but_an_outage(books: Books) ->
 async def test_database_refuses_more_than_was_charged_whatever_the_code_thinks(books: Books) -> None:
     key = await paid(books)
     with pytest.raises(asyncpg.CheckViolationError, match="refunded_within_captured"):
-        await books.pool.execute("UPDATE payments SET amount_refunding = 4991 WHERE id = $1", key)
+        await books.by_hand("UPDATE payments SET amount_refunding = 4991 WHERE id = $1", key)

@@ -79,7 +79,7 @@ async def test_charge_that_was_given_back_tells_both_amounts(books: Books) -> No
 
 async def test_what_the_books_refuse_is_not_told(books: Books) -> None:
     key = await books.claimed(currency="GNF")
-    await books.pool.execute("INSERT INTO accounts VALUES ('sales', 'GNF', now())")
+    await books.by_hand("INSERT INTO accounts VALUES ('sales', 'GNF', now())")
     with pytest.raises(LedgerRefused):
         await books.ledger.decide(succeeded(key, Money(amount=EUR.amount, currency="GNF")))
     assert await types(books, key) == ["payment.created"]

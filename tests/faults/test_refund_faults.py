@@ -50,15 +50,36 @@ async def test_refund_of_another_amount_is_believed_only_by_the_record(stack: St
     await stack.assert_books_agree(key)
 
 
-async def test_books_that_refuse_a_refund_that_was_made_keep_trying_until_they_take_it(stack: Stack) -> None:
-    key, currency = new_key(), "WST"
+_CLOSE = "UPDATE accounts SET closed_at = now() WHERE name = 'refunds_payable' AND currency = $1"
+_OPEN = "UPDATE accounts SET closed_at = NULL WHERE currency = $1"
+
+
+async def test_refund_that_the_books_refuse_is_asked_for_at_the_processor_when_they_take_it(stack: Stack) -> None:
+    key, currency = new_key(), "TOP"
     await stack.pay(key, currency=currency)
     async with stack.database() as db:
         await db.execute("INSERT INTO accounts VALUES ('refunds', $1, now()) ON CONFLICT DO NOTHING", currency)
-    assert (await stack.refund(key, "r", amount=1000, wait=1)).status_code == 202
-    await stack.until_journal_has(key, "refund")
+    # It has no row yet, so nobody can say how it stands.
+    assert (await stack.refund(key, "r", amount=1000, wait=1)).status_code == 503
+    assert await stack.journal_operations(key) == ["authorize", "capture"]
     async with stack.database() as db:
-        await db.execute("UPDATE accounts SET closed_at = NULL WHERE name = 'refunds' AND currency = $1", currency)
+        await db.execute(_OPEN, currency)
+    assert (await stack.refund_persistently(key, "r", amount=1000)).json()["status"] == "succeeded"
+    assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
+    await stack.assert_books_agree(key)
+
+
+async def test_books_that_refuse_a_refund_that_was_made_keep_trying_until_they_take_it(stack: Stack) -> None:
+    key, currency = new_key(), "WST"
+    await stack.pay(key, currency=currency)
+    await stack.fault("slow", payment_id=key, operation="refund", seconds=2)
+    assert (await stack.refund(key, "r", amount=1000, wait=1)).status_code == 202
+    async with stack.database() as db:
+        await db.execute(_CLOSE, currency)
+    await stack.until_journal_has(key, "refund")
+    assert (await stack.refund(key, "r", amount=1000, wait=1)).status_code == 202
+    async with stack.database() as db:
+        await db.execute(_OPEN, currency)
     assert (await stack.refund_persistently(key, "r", amount=1000)).json()["status"] == "succeeded"
     assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
     await stack.assert_books_agree(key)

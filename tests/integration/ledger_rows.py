@@ -37,7 +37,7 @@ async def insert(db: Connection, table: str, **fields: Any) -> Any:
 
 def a_payment(**fields: Any) -> dict[str, Any]:
     least = {"id": new_key("rule"), "fingerprint": "0" * 64, "request": "{}", "amount": 4990, "currency": "EUR"}
-    return least | {"first_run": "run-1"} | fields
+    return least | {"first_run": "run-1", "processor": "sandbox"} | fields
 
 
 def a_posting(of_transaction: int, **fields: Any) -> dict[str, Any]:

@@ -32,12 +32,35 @@ async def test_trial_balance_is_what_the_processor_did(stack: Stack) -> None:
             ("processor_receivable:sandbox", 7000, 500, "65.00"),
             ("sales", 0, 7000, "-70.00"),
             ("refunds", 500, 0, "5.00"),
+            ("refunds_payable", 500, 500, "0.00"),
         )
     }
     journal = [entry for key in keys for entry in await stack.journal(key)]
     kept = sum(e["amount"] for e in journal if e["operation"] == "capture")
     kept -= sum(e["amount"] for e in journal if e["operation"] == "refund")
     assert found["processor_receivable:sandbox"]["balance"] == kept
+
+
+async def test_hold_and_refund_under_way_stand_in_the_trial_balance(stack: Stack) -> None:
+    key, held, currency = new_key(), new_key(), "LSL"
+
+    async def not_zero() -> dict[str, int]:
+        return {b["account"]: b["balance"] for b in await balances(stack) if b["currency"] == currency and b["balance"]}
+
+    await stack.pay(held, amount=3000, currency=currency, capture="manual")
+    memo = {"held_authorizations:sandbox": 3000, "held_authorizations_contra": -3000}
+    assert await not_zero() == memo
+    await stack.pay(key, amount=1000, currency=currency)
+    await stack.fault("slow", payment_id=key, operation="refund", seconds=1.5)
+    assert (await stack.refund(key, "r", amount=400, wait=0)).status_code == 202
+    async with asyncio.timeout(10):
+        while "refunds" not in (found := await not_zero()):
+            await asyncio.sleep(0.05)
+    charged = {"processor_receivable:sandbox": 1000, "sales": -1000}
+    assert found == memo | charged | {"refunds": 400, "refunds_payable": -400}
+    await stack.refund_persistently(key, "r", amount=400)
+    await stack.capture(held, "ship", amount=2000)
+    assert await not_zero() == {"processor_receivable:sandbox": 2600, "sales": -3000, "refunds": 400}
 
 
 async def test_debits_equal_credits_in_every_currency(stack: Stack) -> None:
