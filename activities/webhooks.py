@@ -87,7 +87,7 @@ class _Shift:
 
     async def run(self, seconds: float) -> Served:
         loop = asyncio.get_running_loop()
-        begun, began_as = loop.time(), None
+        begun, began_as = None, None
         try:
             while True:
                 activity.heartbeat()
@@ -96,6 +96,8 @@ class _Shift:
                     return Served(there=False, delivered=self._delivered, failed=self._failed)
                 stands = (due.endpoint.failing_since is None, due.probe_at is None)
                 began_as = began_as or stands
+                # From the first answer of the ledger on, however long that took: each shift sends something.
+                begun = begun or loop.time()
                 lasted = loop.time() - begun
                 changed = stands != began_as and lasted > WORTH_TELLING_SECONDS
                 enough = lasted > (LONGEST_SHIFT * seconds if self._sending else seconds)

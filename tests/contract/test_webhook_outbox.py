@@ -269,7 +269,7 @@ async def test_one_that_fails_for_five_days_is_disabled_and_keeps_what_waits(sho
     keys = await shop.pay(10)
     await shop.spend(timedelta(days=4.9), 2 * HOUR)
     assert await shop.status() == (EndpointStatus.ENABLED, None)
-    await shop.spend(5 * HOUR, HOUR)
+    await shop.spend(8 * HOUR, HOUR)
     assert await shop.status() == (EndpointStatus.DISABLED, DisabledReason.FAILING)
     shop.receiver.behave = lambda _got, _: OK
     await shop.books.ledger.change_endpoint(shop.endpoint, EndpointChange(status=EndpointStatus.ENABLED))

@@ -160,26 +160,24 @@ async def test_bad_list_is_refused(clean: Stack, query: str) -> None:
 
 async def test_list_goes_through_all_deliveries_page_by_page(clean: Stack) -> None:
     """To a name that nobody has, so that all of them wait; the newest event first."""
-    made = await created(clean, after=0)
+    made = await created(clean)
+    path, pending = f"{PATH}/{made['id']}/deliveries", {"limit": 3, "status": "pending"}
     keys = [new_key("listed") for _ in range(4)]
     for key in keys:
         assert (await clean.pay(key)).status_code == 201
-    path = f"{PATH}/{made['id']}/deliveries"
     async with asyncio.timeout(60):
-        while (await clean.http.get(path)).json()["data"][:1] == [] or keys[-1] not in (
-            await clean.http.get(path, params={"limit": 100})
-        ).text:
+        while len((await clean.http.get(path, params={"limit": 100})).json()["data"]) < 8:
             await asyncio.sleep(0.1)
-    seen: list[int] = []
-    reply = await clean.http.get(path, params={"limit": 3, "status": "pending"})
-    cursor = reply.json()["next_cursor"]
-    assert cursor in reply.headers["Link"]
-    while cursor and len(seen) < 30:
-        page = (await clean.http.get(path, params={"limit": 3, "status": "pending", "cursor": cursor})).json()
-        seen += [each["sequence"] for each in page["data"]]
-        cursor = page["next_cursor"]
-    assert seen == sorted(set(seen), reverse=True)
-    wrong = await clean.http.get(path, params={"limit": 3, "cursor": reply.json()["next_cursor"]})
+    first = reply = await clean.http.get(path, params=pending)
+    seen: list[Json] = reply.json()["data"]
+    while cursor := reply.json()["next_cursor"]:
+        assert cursor in reply.headers["Link"]
+        reply = await clean.http.get(path, params=pending | {"cursor": cursor})
+        seen += reply.json()["data"]
+    numbers = [each["sequence"] for each in seen]
+    assert numbers == sorted(set(numbers), reverse=True)
+    assert len([each for each in seen if each["payment_id"] in keys]) == 8
+    wrong = await clean.http.get(path, params={"limit": 3, "cursor": first.json()["next_cursor"]})
     assert_problem(wrong, 400, "cursor_invalid")
 
 
