@@ -15,6 +15,8 @@ class Latency(BaseModel):
     pages: int
     p50_ms: float
     p99_ms: float
+    first_p99_ms: float
+    """Of the first look at the same pages, when PostgreSQL may have to read them from disk."""
 
 
 class Book(BaseModel):

@@ -26,7 +26,7 @@ def test_a_small_run(tmp_path: Path) -> None:
     assert len(content["latencies"]) == 4 * 2 * 8 * 3
     assert all(0 < each["p50_ms"] <= each["p99_ms"] for each in content["latencies"])
     assert "Export of 2,096 lines" in output
-    assert picture.read_text(encoding="utf-8").count("<polyline") == 8
+    assert picture.read_text(encoding="utf-8").count("<polyline") == 2 * 8
 
     assert list(scratch.iterdir()) == []
     assert started_in(scratch) == []
