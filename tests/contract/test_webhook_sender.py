@@ -46,8 +46,8 @@ def outgoing(url: str, *secrets: str) -> Outgoing:
     return Outgoing(url=url, secrets=secrets or (SECRET,), event=an_event())
 
 
-async def send(sender: HttpWebhookSender, url: str, now: datetime = NOW) -> Reply:
-    return await sender.send(outgoing(url), now)
+async def send(sender: HttpWebhookSender, url: str, now: datetime | None = None) -> Reply:
+    return await sender.send(outgoing(url), now or datetime.now(UTC))
 
 
 async def test_event_is_posted_as_the_feed_shows_it_and_verifies(receiver: Receiver, sender: HttpWebhookSender) -> None:
@@ -75,7 +75,7 @@ async def test_signature_is_refused_for_other_bytes_and_another_secret(
 
 
 async def test_every_secret_signs_the_newest_first(receiver: Receiver, sender: HttpWebhookSender) -> None:
-    await sender.send(outgoing(receiver.url, SECRET, OLD_SECRET), NOW)
+    await sender.send(outgoing(receiver.url, SECRET, OLD_SECRET), datetime.now(UTC))
     (got,) = receiver.received
     first, _ = got.headers["webhook-signature"].split(" ")
     for secret in (SECRET, OLD_SECRET):
@@ -86,9 +86,10 @@ async def test_every_secret_signs_the_newest_first(receiver: Receiver, sender: H
 async def test_signed_time_is_right_wherever_the_clock_says_it_is(
     receiver: Receiver, sender: HttpWebhookSender
 ) -> None:
-    await send(sender, receiver.url, NOW.astimezone(timezone(timedelta(hours=9))))
+    now = datetime.now(UTC)
+    await send(sender, receiver.url, now.astimezone(timezone(timedelta(hours=9))))
     (got,) = receiver.received
-    assert int(got.headers["webhook-timestamp"]) == int(NOW.timestamp())
+    assert int(got.headers["webhook-timestamp"]) == int(now.timestamp())
     Webhook(SECRET).verify(got.body, got.headers)
 
 
@@ -136,7 +137,7 @@ async def test_wish_to_be_left_alone_is_read(
 
 
 async def test_wish_may_be_a_date(receiver: Receiver, sender: HttpWebhookSender) -> None:
-    at = (NOW + timedelta(minutes=5)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    at = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     receiver.behave = lambda _r, _w: answer(429, Retry_After=at)
     reply = await send(sender, receiver.url)
     assert reply.retry_after is not None
