@@ -15,7 +15,7 @@ RECONCILIATION: Final = load_queries("reconciliation.sql")
 OVERLAP: Final = timedelta(hours=1)
 # How far the first run looks back.
 FIRST_PERIOD: Final = timedelta(days=30)
-# Comparing a month of a million movements takes some ten seconds.
+# Comparing a million movements takes half a minute, and taking their lines away some seconds.
 COMPARE_SECONDS: Final = 600.0
 
 
@@ -48,7 +48,7 @@ class PostgresReconciliations(Connected):
         """See `Reconciliations.forget_items`."""
 
         async def work(connection: Connection) -> None:
-            await connection.execute(RECONCILIATION["forget_items"], run)
+            await connection.execute(RECONCILIATION["forget_items"], run, timeout=COMPARE_SECONDS)
 
         await self._run(work)
 
@@ -126,7 +126,7 @@ class PostgresReconciliations(Connected):
 
 
 async def _finish(connection: Connection, begin: Begin, healed: int) -> Report:
-    row = await connection.fetchrow(RECONCILIATION["reconciliation"], begin.id)
+    row = await connection.fetchrow(RECONCILIATION["reconciliation"], begin.id, timeout=COMPARE_SECONDS)
     if row is None or (row["source"] == "file" and row["lines"] != row["items"]):
         raise LedgerUnavailable(f"the lines of {begin.id} are not all there; was an old backup restored?")
     if row["report"] is not None:
@@ -147,7 +147,7 @@ async def _finish(connection: Connection, begin: Begin, healed: int) -> Report:
         unexplained=await unexplained(connection),
     )
     await connection.execute(RECONCILIATION["end_reconciliation"], begin.id, report.model_dump_json())
-    await connection.execute(RECONCILIATION["forget_items"], begin.id)
+    await connection.execute(RECONCILIATION["forget_items"], begin.id, timeout=COMPARE_SECONDS)
     return report
 
 
