@@ -45,7 +45,7 @@ async def whole_history(stack: Stack) -> list[str]:
     while True:
         query = {"currency": MONEY.currency, "limit": "100"} | ({"cursor": cursor} if cursor else {})
         page = (await stack.http.get("/v1/transactions", params=query)).json()
-        found += [line["payment_id"] for line in page["data"]]
+        found += [line["payment_id"] for line in page["data"] if line["payment_id"].startswith("rate-")]
         cursor = page["next_cursor"]
         if cursor is None:
             return found
