@@ -182,7 +182,8 @@ async def test_hold_and_pending_refund_whose_workflows_were_terminated_go_on(sho
     held, pending = new_key("held"), new_key("pending")
     await shop.pay(held, capture="manual")
     await shop.pay(pending)
-    await shop.fault("unavailable", payment_id=pending, operation="refund", times=1)
+    # It waits for so long that it is surely terminated before it tries again.
+    await shop.fault("rate_limited", payment_id=pending, operation="refund", seconds=60)
     assert (await shop.refund(pending, "refund", amount=1000, wait=0)).status_code == 202
     for key in (held, pending):
         await (await handle_of(shop, key)).terminate()
