@@ -60,6 +60,25 @@ class Servers:
         }
         return clean_environment(**ours | more)
 
+    @asynccontextmanager
+    async def empty_database(self) -> AsyncGenerator[str]:
+        """The address of another one, without tables, which no worker and no API looks at."""
+        name = f"empty_{secrets.token_hex(4)}"
+        admin = await asyncpg.connect(self.postgres.admin_dsn)
+        await admin.execute(f"CREATE DATABASE {name}")
+        yield self.postgres.admin_dsn.rpartition("/")[0] + f"/{name}"
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+    @asynccontextmanager
+    async def another_database(self) -> AsyncGenerator[str]:
+        """The same with our tables."""
+        async with self.empty_database() as dsn:
+            connection = await asyncpg.connect(dsn)
+            await migrate(connection)
+            await connection.close()
+            yield dsn
+
 
 @asynccontextmanager
 async def running(*servers: Server, hurry: bool = False) -> AsyncGenerator[None]:

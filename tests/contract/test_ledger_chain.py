@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import secrets
 from collections.abc import AsyncGenerator
 
 import asyncpg
@@ -12,7 +11,6 @@ import pytest_asyncio
 from ledger.balances import PostgresBalances
 from ledger.chain import Finding, Head, verify
 from ledger.connections import open_pool
-from ledger.migrate import migrate
 from ledger.postgres import PostgresLedger
 from ledger.reading import Balance
 from paysaga.dev.postgres import EmbeddedPostgres
@@ -26,16 +24,8 @@ server, own_books = own_server.server, own_server.own_books
 @pytest_asyncio.fixture
 async def dsn(servers: Servers) -> AsyncGenerator[str]:
     """Books of one's own, which nobody numbers."""
-    name = f"chain_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(servers.postgres.admin_dsn)
-    await admin.execute(f"CREATE DATABASE {name}")
-    dsn = servers.postgres.admin_dsn.rpartition("/")[0] + f"/{name}"
-    db = await asyncpg.connect(dsn)
-    await migrate(db)
-    await db.close()
-    yield dsn
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    async with servers.another_database() as dsn:
+        yield dsn
 
 
 @pytest_asyncio.fixture

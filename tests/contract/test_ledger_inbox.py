@@ -18,9 +18,16 @@ HOUR, NOTHING = timedelta(hours=1), timedelta(0)
 ALL = 10_000
 
 
+@pytest_asyncio.fixture(scope="module")
+async def dsn(servers: Servers) -> AsyncGenerator[str]:
+    """Books whose inbox no API empties."""
+    async with servers.another_database() as dsn:
+        yield dsn
+
+
 @pytest_asyncio.fixture
-async def pool(servers: Servers) -> AsyncGenerator[Pool]:
-    pool = await open_pool(servers.postgres.dsn, 10)
+async def pool(dsn: str) -> AsyncGenerator[Pool]:
+    pool = await open_pool(dsn, 10)
     yield pool
     await pool.close()
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ledger.connections import open_pool
+from ledger.port import LedgerUnavailable
 from ledger.postgres import PostgresLedger
 from payments.money import Money
 from tests.contract.ledger_words import Books, a_claim, succeeded
@@ -33,9 +35,20 @@ class Writer:
         self.seconds = time.monotonic() - begun
 
     async def _pay(self, key: str) -> None:
-        await self.books.ledger.claim(a_claim(key, amount=MONEY.amount, currency=MONEY.currency))
-        await self.books.ledger.decide(succeeded(key, MONEY))
+        claim = a_claim(key, amount=MONEY.amount, currency=MONEY.currency)
+        await _persistently(lambda: self.books.ledger.claim(claim))
+        await _persistently(lambda: self.books.ledger.decide(succeeded(key, MONEY)))
         self.recorded.append(key)
+
+
+async def _persistently(write: Callable[[], Awaitable[object]]) -> None:
+    """As an activity does: on a busy machine, no connection may be free for seconds."""
+    while True:
+        try:
+            await write()
+        except LedgerUnavailable:
+            continue
+        return
 
 
 async def whole_history(stack: Stack) -> list[str]:

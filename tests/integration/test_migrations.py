@@ -1,7 +1,6 @@
 """Migrations are applied once, whoever starts them and how often, and never half."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,12 +20,8 @@ from tests.integration.test_ledger_refund_rules import a_refund
 @pytest_asyncio.fixture
 async def dsn(servers: Servers) -> AsyncGenerator[str]:
     """An empty database."""
-    name = f"empty_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(servers.postgres.admin_dsn)
-    await admin.execute(f"CREATE DATABASE {name}")
-    yield servers.postgres.admin_dsn.rpartition("/")[0] + f"/{name}"
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    async with servers.empty_database() as dsn:
+        yield dsn
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 chosen by: shown on tables that are large enough for PostgreSQL to have a choice."""
 
 import json
-import secrets
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from ledger.connections import READING
-from ledger.migrate import migrate
 from ledger.queries import QUERIES
 from tests.harness import Servers
 
@@ -49,21 +47,16 @@ _LINES = """
 
 @pytest_asyncio.fixture(scope="module")
 async def dsn(servers: Servers) -> AsyncGenerator[str]:
-    name = f"large_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(servers.postgres.admin_dsn)
-    await admin.execute(f"CREATE DATABASE {name}")
-    dsn = servers.postgres.admin_dsn.rsplit("/", 1)[0] + f"/{name}"
-    db = await asyncpg.connect(dsn)
-    await migrate(db)
-    await db.execute("SET session_replication_role = replica")  # rows alone, no rules: there are no books behind them
-    await db.execute(_PAYMENTS, ROWS, BEGIN)
-    for statement in (_TRANSACTIONS, _REFUNDS, _LINES):
-        await db.execute(statement)
-    await db.execute("VACUUM ANALYZE")
-    await db.close()
-    yield dsn
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    async with servers.another_database() as dsn:
+        db = await asyncpg.connect(dsn)
+        # Rows alone, no rules: there are no books behind them.
+        await db.execute("SET session_replication_role = replica")
+        await db.execute(_PAYMENTS, ROWS, BEGIN)
+        for statement in (_TRANSACTIONS, _REFUNDS, _LINES):
+            await db.execute(statement)
+        await db.execute("VACUUM ANALYZE")
+        await db.close()
+        yield dsn
 
 
 MIDDLE = BEGIN + timedelta(seconds=ROWS // 2)
