@@ -52,7 +52,7 @@ class Field:
         """Until it is answered; asked for again in the end if the fault that wants it is given up before."""
         self.unanswered[key] = body
         reply = await self.shop.pay_until_answered(key, body, **more)
-        del self.unanswered[key]
+        self.unanswered.pop(key, None)
         return reply
 
     def workflow(self, payment: str) -> WorkflowHandle[Any, Any]:
