@@ -14,13 +14,13 @@ from prove.stack import CLIENTS, POSTGRES, PROCESSOR, TEMPORAL
 
 # Who connects to whom, and what the matrix calls that connection's failures.
 BETWEEN: Final = (
-    (CLIENTS, "API", ("F03",)),
-    ("API", POSTGRES, ("F18",)),
-    ("API", TEMPORAL, ("F22",)),
+    (CLIENTS, "api", ("F03",)),
+    ("api", POSTGRES, ("F18",)),
+    ("api", TEMPORAL, ("F22",)),
     ("worker", POSTGRES, ("F18", "F20")),
     ("worker", TEMPORAL, ("F22",)),
     ("worker", PROCESSOR, ("F17",)),
-    (PROCESSOR, "API", ("F36",)),
+    (PROCESSOR, "api", ("F36",)),
 )
 SECONDS: Final = (0.3, 2.5)
 # Until somebody uses the connection: a fault that met nobody proves nothing.
@@ -61,7 +61,7 @@ def _for_a_while(source: str, target: str, way: Way, verb: str) -> Inject:
 
 def between(field: Field, source: str, target: str) -> list[Link]:
     """The links from a process of this kind to one of that."""
-    ends = [(link, *name.split(">")) for name, link in field.stack.links.items()]
+    ends = [(link, *name.split("/")) for name, link in field.stack.links.items()]
     return [link for link, begin, end in ends if begin.startswith(source) and end.startswith(target)]
 
 
