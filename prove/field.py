@@ -36,6 +36,8 @@ class Field:
     """Requests of clients who want to know in the end, by key."""
     gone: set[str] = field(default_factory=set[str])
     """Payments that nobody asks about any more: only reconciliation can find them."""
+    healed: int = 0
+    """Payments that reconciliation has mended after the faults."""
     _numbers: int = 0
 
     def key(self, word: str) -> str:

@@ -28,4 +28,4 @@ class Options:
 
     def as_json(self) -> dict[str, Any]:
         """What another run needs to be the same."""
-        return {"seed": self.seed, "payments": self.payments, "minutes": self.minutes, "faults": list(self.faults)}
+        return {"seed": self.seed, "payments": self.payments, "minutes": self.minutes, "faults": ",".join(self.faults)}

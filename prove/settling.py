@@ -55,7 +55,7 @@ async def _reconcile_until_healed(field: Field, began: float) -> None:
     found: Json = {}
     for _ in range(RECONCILIATIONS):
         report = await reconcile(field, began)
-        field.shop.told.note("reconciliation", report=report)
+        field.healed += report["healed"]
         found = report["found"]
         if not report["healed"] and not found:
             return

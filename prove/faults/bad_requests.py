@@ -1,4 +1,5 @@
 """Placeholder until the branch comes."""
+
 from prove.field import Field
 
 
