@@ -196,7 +196,7 @@ class Link:
         if direction == "down" and self._drop is not None:
             self._drop.count(connection, len(data))
             return False
-        met = [watch for watch in self._watches if watch.sees(self, connection, direction, data)]
+        met = [watch for watch in list(self._watches) if watch.sees(self, connection, direction, data)]
         if met:
             connection.hold("moment")
             task = asyncio.create_task(_meet(met, connection, direction, data))

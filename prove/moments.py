@@ -101,6 +101,8 @@ class Point:
     sights: tuple[Sight, ...]
     target: Target | None = None
     """Whom the caller's strike is meant for."""
+    gently: bool = False
+    """It is told to stop and not killed. The strike must not wait for its end, which may need this connection."""
     fate: Fate = reset
     after: bool = False
     """The bytes have gone on when the strike comes; `fate` is not used then."""

@@ -72,7 +72,7 @@ def _deaths(payment: str) -> tuple[Point, ...]:
     record = _up("postgres", _texts(payment, "succeeded"))
     # The result of the activity that has recorded the payment, whichever it was.
     completed = _up("temporal", f'{{"id":{json.dumps(payment)},"status":"succeeded"'.encode())
-    start = Sight("api", "temporal", "up", payment.encode())
+    start = Sight("api", "temporal", "up", _workflow_to_start(payment))
     return (
         _point("start_unsent", ("F01",), "the API dies before its start reaches Temporal", start, target="api"),
         _point(
@@ -106,6 +106,7 @@ def _deaths(payment: str) -> tuple[Point, ...]:
         _point(
             *("stopped_at_capture", ("F52",), "the worker is told to stop when it asks for the charge", capture),
             target="worker",
+            gently=True,
             fate=forward,
         ),
     )
@@ -136,10 +137,11 @@ def _point(
     what: str,
     *sights: Sight,
     target: Target | None = None,
+    gently: bool = False,
     fate: Fate = reset,
     after: bool = False,
 ) -> Point:
-    return Point(name, covers, what, sights, target, fate, after)
+    return Point(name, covers, what, sights, target, gently, fate, after)
 
 
 def _dies(name: str, covers: tuple[str, ...], before: str, *sights: Sight) -> Point:
@@ -158,6 +160,13 @@ def _reply(pattern: bytes) -> Sight:
 def _key_header(operation: str, payment: str, refund: str | None = None) -> bytes:
     """Of the request itself: who looks an operation up names its key in the path."""
     return f"Idempotency-Key: {operation_key(operation, payment, refund)}\r\n".encode()
+
+
+def _workflow_to_start(payment: str) -> bytes:
+    """Of the message in which it is asked for: the workflow's id is the second field, and its type follows."""
+    length = len(payment)
+    size = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
+    return b"\x12" + size + payment.encode() + b"\x1a"
 
 
 def _texts(*values: str) -> bytes:

@@ -28,6 +28,8 @@ class Linked:
     def __init__(self, stack: Stack, links: list[Link], processes: Mapping[str, Server]) -> None:
         self.stack = stack
         self.links = links
+        self.exit_codes: dict[str, int] = {}
+        """How those have ended who were struck, by the point's name."""
         self._processes = processes
         self._starting: dict[Server, asyncio.Task[None]] = {}
 
@@ -46,17 +48,15 @@ class Linked:
         if point.target is None:
             return
         process = self._processes[link.name.partition("/")[0] if point.target == "worker" else point.target]
-        if point.name == "stopped_at_capture":
-            # It finishes what it has begun, which this connection is for.
+        if point.gently:
             process.child.send_signal(signal.SIGTERM)
         else:
             await process.kill()
-        self._starting[process] = asyncio.create_task(_start_again(process))
+        self._starting[process] = asyncio.create_task(self._start_again(point, process))
 
-
-async def _start_again(process: Server) -> None:
-    await process.wait()
-    await process.start()
+    async def _start_again(self, point: Point, process: Server) -> None:
+        self.exit_codes[point.name] = await process.wait()
+        await process.start()
 
 
 async def _unanswered(asking: Awaitable[Any]) -> None:

@@ -5,6 +5,7 @@ their payments end at the same time, most of which goes by until Temporal takes 
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ import pytest_asyncio
 
 from payments.identifiers import OperationKind
 from payments.identifiers import operation_key as real_operation_key
+from prove.moments import Point
 from prove.points import operation_key, points_of, points_of_refund
 from tests.faults.linked import Linked, open_linked
 from tests.harness import Stack, new_key
@@ -31,6 +33,7 @@ class Struck:
     stack: Stack
     keys: dict[str, str] = field(default_factory=dict[str, str])
     reached: dict[str, bool] = field(default_factory=dict[str, bool])
+    exit_codes: dict[str, int] = field(default_factory=dict[str, int])
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -54,6 +57,7 @@ async def struck(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Str
         await linked.all_up()
         await asyncio.gather(*(stack.pay_persistently(struck.keys[name], wait=40) for name in POINTS))
         await asyncio.gather(*(stack.refund_persistently(key, "return", wait=40) for key in charged))
+        struck.exit_codes = linked.exit_codes
         yield struck
 
 
@@ -92,6 +96,12 @@ async def test_refund_struck_at_this_moment_is_made_once(struck: Struck, name: s
     assert payment["status"] == "refunded"
     assert await struck.stack.journal_operations(key) == ["authorize", "capture", "refund"]
     await struck.stack.assert_books_agree(key)
+
+
+@pytest.mark.parametrize("point", [*POINTS.values(), *REFUND_POINTS.values()], ids=lambda point: point.name)
+async def test_whom_a_moment_is_meant_for_has_ended_by_it(struck: Struck, point: Point) -> None:
+    expected = None if point.target is None else 0 if point.gently else -signal.SIGKILL
+    assert struck.exit_codes.get(point.name) == expected
 
 
 @pytest.mark.parametrize("operation", [OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND])
