@@ -19,6 +19,9 @@ from prove.points import operation_key, points_of, points_of_refund
 from tests.faults.linked import Linked, open_linked
 from tests.harness import Stack, new_key
 
+# All moments are struck before the first test: half a minute, and several times that on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 POINTS = points_of("payment")
 REFUND_POINTS = points_of_refund("payment", "refund")
 # What the processor has charged in another currency, as it says, is given back.
