@@ -31,7 +31,9 @@ class Watch(Protocol):
 
 
 class Link:
-    """Listens on a free port of the loopback and passes everything on to `target_port`."""
+    """Listens on a free port of the loopback and passes everything on to `target_port`.
+
+    Its name says whose it is and where it leads: `worker-1/postgres`."""
 
     def __init__(self, name: str, target_port: int) -> None:
         self.name = name
