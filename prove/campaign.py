@@ -29,6 +29,8 @@ from prove.watching import decided_each_second, recoveries, sample_memory
 
 # One fault of a lane; a server that is down for long has its own end.
 FAULT_SECONDS: Final = 60.0
+# Beside each other. What takes something away from everybody comes alone, so that most of what it meets is well.
+AT_ONCE: Final = {Lane.BREAKS: 1, Lane.MISBEHAVES: 3}
 # What has not happened in its time gets so many more turns.
 EXTRA_TURNS: Final = 3
 # All clients have been answered by then, or something is wrong.
@@ -80,24 +82,30 @@ class Campaign:
         async with _in_background(field.stack.watch(), sample_memory(field.stack, self.tally, self.memory)):
             customers = asyncio.create_task(load.run())
             progress = asyncio.create_task(self._tell_progress(load))
-            await asyncio.gather(*(self._lane(lane, field) for lane in Lane))
+            await asyncio.gather(*(self._lane(lane, field) for lane in Lane for _ in range(AT_ONCE[lane])))
+            await asyncio.gather(*(self._what_is_left(lane, field) for lane in Lane))
+            load.enough.set()
             progress.cancel()
             try:
-                await asyncio.wait_for(customers, ANSWERED_SECONDS)
+                await asyncio.wait_for(asyncio.gather(customers, *field.asking), ANSWERED_SECONDS)
             except TimeoutError:
                 self.problems.append(
                     f"{len(field.unanswered)} clients without an answer {ANSWERED_SECONDS:.0f} s later"
                 )
 
     async def _lane(self, lane: Lane, field: Field) -> None:
-        """Fault after fault until the time is over, then those that have not happened yet."""
+        """Fault after fault until the time is over."""
         for step in self._steps[lane]:
             if self.tally.now() > self.options.seconds:
                 break
             await self._inject(step, field)
+
+    async def _what_is_left(self, lane: Lane, field: Field) -> None:
+        """What has not happened yet gets some more turns."""
         for turn in range(EXTRA_TURNS):
-            for fault in [fault for fault in self.tally.never_fired() if fault.lane is lane]:
-                await self._inject(Step(fault, 0.5, f"{self.options.seed}-extra-{turn}-{fault.name}"), field)
+            for fault in self.tally.never_fired():
+                if fault.lane is lane:
+                    await self._inject(Step(fault, 0.5, f"{self.options.seed}-extra-{turn}-{fault.name}"), field)
 
     async def _inject(self, step: Step, field: Field) -> None:
         await asyncio.sleep(step.pause)

@@ -138,24 +138,25 @@ STORIES: Final[dict[Story, int]] = {
 
 
 class Load:
-    """So many customers, spread over so many seconds."""
+    """So many customers, spread over so many seconds, and more of them as long as nobody says that it's enough."""
 
     def __init__(self, field: Field, payments: int, seconds: float) -> None:
         self.begun = 0
+        self.enough = asyncio.Event()
         self._field = field
         self._payments = payments
         self._seconds = seconds
         self._places = asyncio.Semaphore(CUSTOMERS_AT_ONCE)
 
     async def run(self) -> None:
-        """Until every customer has begun and those who wait for an answer have it, or their time is over."""
+        """Until it is enough and every customer who waits for an answer has it."""
         began = time.monotonic()
         async with asyncio.TaskGroup() as customers:
-            for number in range(self._payments):
-                due = began + number * self._seconds / self._payments
+            while self.begun < self._payments or not self.enough.is_set():
+                due = began + self.begun * self._seconds / self._payments
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 await self._places.acquire()
-                customers.create_task(self._customer(number))
+                customers.create_task(self._customer(self.begun))
                 self.begun += 1
 
     async def _customer(self, number: int) -> None:

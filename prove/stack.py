@@ -27,8 +27,8 @@ SETTINGS: Final = {
     "PAYSAGA_QUIET_PERIOD_SECONDS": "3",
     "PAYSAGA_RECONCILE_EVERY_SECONDS": "30",
 }
-# What nobody confirms is over within the campaign.
-PROCESSOR_FLAGS: Final = ("--action-period", "20")
+# What nobody confirms is over within the campaign; webhooks tell of everything, so that there are some to be lost.
+PROCESSOR_FLAGS: Final = ("--action-period", "20", "--webhook-events", "all")
 POSTGRES, TEMPORAL, PROCESSOR, CLIENTS = "postgres", "temporal", "processor", "clients"
 WATCH_SECONDS: Final = 0.2
 

@@ -33,7 +33,8 @@ Way = Callable[[Link], AbstractAsyncContextManager[Touched]]
 
 def _cut(source: str, target: str) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
-        link = random.choice(between(field, source, target))
+        links = between(field, source, target)
+        link = random.choice([link for link in links if link.connections] or links)
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while not (count := link.cut()):
             if asyncio.get_running_loop().time() > deadline:
@@ -46,7 +47,9 @@ def _cut(source: str, target: str) -> Inject:
 
 def _for_a_while(source: str, target: str, way: Way, verb: str) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
-        link, seconds = random.choice(between(field, source, target)), random.uniform(*SECONDS)
+        links, seconds = between(field, source, target), random.uniform(*SECONDS)
+        # One that is in use, if any is.
+        link = random.choice([link for link in links if link.connections] or links)
         async with way(link) as touched:
             waited = 0.0
             while waited < seconds or (not touched.connections and waited < PATIENCE_SECONDS):

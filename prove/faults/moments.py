@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from random import Random
 from typing import Final
 
@@ -29,10 +28,9 @@ def _inject(name: str) -> Inject:
         tasks: list[asyncio.Task[object]] = []
         strike = _strike(field, point, api, random, tasks)
         async with armed(point, field.stack.links.values(), strike) as moment:
-            paying = asyncio.create_task(field.pay(key, body, api=api))
+            field.ask_on(asyncio.create_task(field.pay(key, body, api=api)))
             reached = await moment.wait(PATIENCE_SECONDS)
         await asyncio.gather(*tasks)
-        await _unless_it_takes_long(paying)
         return _said(point, moment.seen_on) if reached else None
 
     return inject
@@ -48,10 +46,9 @@ def _inject_into_refund(name: str) -> Inject:
         strike = _strike(field, point, "", random, tasks)
         async with armed(point, field.stack.links.values(), strike) as moment:
             amount = random.choice([None, body["amount"] // 2])
-            refunding = asyncio.create_task(field.shop.refund_until_answered(key, REFUND, amount))
+            field.ask_on(asyncio.create_task(field.shop.refund_until_answered(key, REFUND, amount)))
             reached = await moment.wait(PATIENCE_SECONDS)
         await asyncio.gather(*tasks)
-        await _unless_it_takes_long(refunding)
         return _said(point, moment.seen_on) if reached else None
 
     return inject
@@ -72,12 +69,6 @@ def _strike(field: Field, point: Point, api: str, random: Random, tasks: list[as
         await dead.wait()
 
     return strike
-
-
-async def _unless_it_takes_long(asking: asyncio.Task[object]) -> None:
-    """Retries may wait for seconds; somebody asks on behind the scenes."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(asking), PATIENCE_SECONDS)
 
 
 def _said(point: Point, link: Link | None) -> str:
