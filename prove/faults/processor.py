@@ -8,6 +8,7 @@ from typing import Any, Final
 from prove.catalogue import Inject
 from prove.faults.misbehaving import CHARGED, misbehaves, paid, until
 from prove.field import Field
+from prove.told import Json
 
 OPERATIONS: Final = ("authorize", "capture", "void", "refund")
 # Of the processor: longer and shorter than the service waits for a reply, which is 1.5 s.
@@ -122,17 +123,17 @@ Act = Callable[[Field, str, str], Awaitable[None]]
 """What a customer does, given the payment and the path at the processor where they do it."""
 
 
-async def _asks_the_customer(field: Field, random: Random, word: str) -> tuple[str, str] | None:
-    """A payment that waits for its customer, and where they are to go; somebody asks for it in the end."""
+async def _asks_the_customer(field: Field, random: Random, word: str) -> tuple[str, Json, str] | None:
+    """A payment that waits for its customer, its request, and where they are to go; somebody asks for it in the end."""
     key, body = field.key(word), field.body(random, payment_method=AUTHENTICATION)
     field.unanswered[key] = body
     while (reply := await field.shop.pay(key, body)).json.get("status") != "requires_action":
         if reply.is_answer:
-            del field.unanswered[key]
+            field.unanswered.pop(key, None)
             return None
         await asyncio.sleep(reply.retry_after)
     # The address is at the processor, by the worker's own link; customers have a network of their own.
-    return key, "/actions/" + reply.json["next_action"]["url"].rpartition("/")[2]
+    return key, body, "/actions/" + reply.json["next_action"]["url"].rpartition("/")[2]
 
 
 def _customer(word: str, act: Act) -> Inject:
@@ -140,9 +141,11 @@ def _customer(word: str, act: Act) -> Inject:
         asked = await _asks_the_customer(field, random, word)
         if asked is None:
             return None
-        key, path = asked
-        await act(field, key, path)
-        body = field.unanswered[key]
+        key, body, path = asked
+        try:
+            await act(field, key, path)
+        finally:
+            field.shop.told.note("acted", payment=key)
         reply = await field.pay(key, body)
         return f"{word}: {reply.json.get('status')}"
 

@@ -59,7 +59,7 @@ async def _strings(field: Field, random: Random) -> str | None:
 
 
 FAULTS: Final = (
-    misbehaves("client-pays-in-any-currency", ("F46",), "amounts at the limits in currencies of no, two and three decimals",
-               _amounts),
+    misbehaves("client-pays-in-any-currency", ("F46",),
+               "the least and the most in currencies of no, two and three decimals", _amounts),
     misbehaves("client-writes-anything", ("F44",), "SQL, patterns, formulas, emoji and right-to-left text", _strings),
 )  # fmt: skip
