@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
 import aiohttp
+from multidict import CIMultiDict
 
 from paysaga.dev.ports import HOST
 from prove.stack import API_KEY, CLIENTS, Stack
@@ -117,7 +118,10 @@ class Shop:
     async def _request(
         self, url: str, method: str, headers: Mapping[str, str], content: bytes | None, patience: float
     ) -> Reply:
-        headers = {"Content-Type": "application/json", **headers} if content is not None else headers
+        # A copy that keeps a header that stands twice.
+        headers = CIMultiDict(headers)
+        if content is not None:
+            headers.setdefault("Content-Type", "application/json")
         try:
             async with asyncio.timeout(patience):
                 async with self._session.request(method, url, headers=headers, data=content) as reply:
@@ -129,17 +133,33 @@ class Shop:
     async def pay_until_answered(self, key: str, body: Json, **more: Any) -> Reply:
         """As clients should: the same request with the same key until somebody says what came of it."""
         began = time.time()
-        while not (reply := await self.pay(key, body, **more)).is_answer:
-            await asyncio.sleep(min(reply.retry_after, LONGEST_PAUSE_SECONDS))
+        reply = await until_answered(lambda: self.pay(key, body, **more))
         if reply.status == 201:
             self.told.decided.append((began, time.time()))
         return reply
 
     async def refund_until_answered(self, payment: str, refund: str, amount: int | None = None, **more: Any) -> Reply:
         """The same for a refund."""
-        while not (reply := await self.refund(payment, refund, amount, **more)).is_answer:
-            await asyncio.sleep(min(reply.retry_after, LONGEST_PAUSE_SECONDS))
-        return reply
+        return await until_answered(lambda: self.refund(payment, refund, amount, **more))
+
+    async def capture_until_answered(self, payment: str, key: str, amount: int | None = None, **more: Any) -> Reply:
+        """And for a capture."""
+        return await until_answered(lambda: self.capture(payment, key, amount, **more))
+
+    async def cancel_until_answered(self, payment: str, key: str = "cancel", **more: Any) -> Reply:
+        """And for a cancellation."""
+        return await until_answered(lambda: self.cancel(payment, key, **more))
+
+    async def get_until_answered(self, payment: str) -> Reply:
+        """And for how a payment stands."""
+        return await until_answered(lambda: self.get(payment))
+
+
+async def until_answered(ask: Callable[[], Awaitable[Reply]]) -> Reply:
+    """Ask again and again, as slowly as the service wants it."""
+    while not (reply := await ask()).is_answer:
+        await asyncio.sleep(min(reply.retry_after, LONGEST_PAUSE_SECONDS))
+    return reply
 
 
 @asynccontextmanager

@@ -3,7 +3,16 @@
 from typing import Final
 
 from prove.catalogue import Fault
-from prove.faults import connections, database, moments, operators, processes
+from prove.faults import (
+    bad_requests,
+    clients,
+    connections,
+    database,
+    moments,
+    operators,
+    processes,
+    processor,
+)
 from prove.result import LeftOut
 
 FAULTS: Final[tuple[Fault, ...]] = (
@@ -12,5 +21,8 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *moments.FAULTS,
     *operators.FAULTS,
     *database.FAULTS,
+    *processor.FAULTS,
+    *clients.FAULTS,
+    *bad_requests.FAULTS,
 )
 LEFT_OUT: Final[tuple[LeftOut, ...]] = ()
