@@ -1,8 +1,8 @@
 """The tables of the page: checks, violations, faults, mutants, answers and versions."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from prove.report.figures import by_number, counted, listed
 from prove.report.markup import Cell, Column, Html, Row, element, group, grouped, html, joined, table
@@ -54,7 +54,8 @@ def violations_list(audit: Audit) -> Html:
     parts: list[Html] = []
     for (invariant, check), each_of in found.items():
         parts.append(element("h3", f"{invariant} {check}: {counted(len(each_of), 'violation')}"))
-        parts += [_evidence(each) for each in each_of[:_EVIDENCE_OF_A_CHECK]]
+        rows = [Row((_payment(each), _evidence(each))) for each in each_of[:_EVIDENCE_OF_A_CHECK]]
+        parts.append(table(check, [Column("Payment"), Column("Evidence", klass="long")], rows))
         rest = len(each_of) - _EVIDENCE_OF_A_CHECK
         if rest > 0:
             parts.append(element("p", f"{rest:,} more of this check are in the JSON report.", klass="quiet"))
@@ -127,7 +128,7 @@ def setting_tables(result: Result) -> Html:
     return element("div", joined(tables), klass="multiples")
 
 
-def _pairs(caption: str, headings: tuple[str, str], pairs: Any, *, number: bool) -> Html:
+def _pairs(caption: str, headings: tuple[str, str], pairs: Iterable[tuple[str, str]], *, number: bool) -> Html:
     rows = [Row(pair) for pair in pairs]
     return table(caption, [Column(headings[0]), Column(headings[1], number=number)], rows) if rows else Html("")
 
@@ -152,8 +153,13 @@ def _count(count: int) -> Cell:
     return element("span", html(count), klass="bad") if count else count
 
 
+def _payment(violation: Violation) -> Html:
+    return html("none") if violation.payment_id is None else element("code", violation.payment_id)
+
+
 def _evidence(violation: Violation) -> Html:
-    payment = violation.payment_id
-    of = joined(["Payment ", element("code", payment)], "") if payment is not None else html("Of no single payment")
-    shown = json.dumps(violation.evidence, indent=2, ensure_ascii=False, default=str)
-    return joined([element("p", of), element("pre", shown)])
+    """A line for each part of it: a whole object would be many lines of brackets."""
+    lines = [
+        f"{name}: {json.dumps(value, ensure_ascii=False, default=str)}" for name, value in violation.evidence.items()
+    ]
+    return element("code", joined(lines, Html("<br>")))

@@ -79,9 +79,12 @@ def never_fired(result: Result) -> list[FaultCount]:
 
 
 def unaccounted(result: Result) -> list[str]:
-    """Faults of the matrix that are neither covered nor said to be left out."""
+    """Faults of the matrix that are neither covered nor said to be left out; neighbours as `F03 to F07`."""
     told = {each for fault in result.faults for each in fault.covers} | {each.id for each in result.left_out}
-    return [name for number in range(1, LAST_FAULT + 1) if (name := f"F{number:02}") not in told]
+    lacking = [number for number in range(1, LAST_FAULT + 1) if f"F{number:02}" not in told]
+    first = [number for number in lacking if number - 1 not in lacking]
+    last = [number for number in lacking if number + 1 not in lacking]
+    return [f"F{a:02}" if a == b else f"F{a:02} to F{b:02}" for a, b in zip(first, last, strict=True)]
 
 
 def _happened(result: Result, kind: Kind) -> int:
