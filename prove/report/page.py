@@ -113,7 +113,7 @@ def _invariants(result: Result) -> Html:
 
 def _timeline(result: Result) -> Html:
     seconds = bar_seconds(result)
-    average = "" if seconds == 1 else f", as the mean of each {seconds} s"
+    average = "" if seconds == 1 else f", as the mean of each {seconds}\N{NO-BREAK SPACE}s"
     return _section(
         "Timeline",
         f"Payments that were decided (succeeded, declined or failed) per second{average}. Each mark below is a fault"
@@ -126,7 +126,7 @@ def _timeline(result: Result) -> Html:
 def _recovery(result: Result) -> Html:
     says = (
         "How long after a process had died the next new payment was decided. p50: half of the deaths took no longer;"
-        " p99: 99 of 100 took no longer."
+        " p99: 99 of 100 took no longer; of fewer than 100 it is the longest."
     )
     found = recovered(result.recoveries)
     if not found:

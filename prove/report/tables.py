@@ -40,7 +40,10 @@ def checks_table(audit: Audit) -> Html:
         Column("Violations", number=True),
     ]
     rows = [
-        Row((check.invariant, _named(check.name, check.what), _looked_at(check.looked_at), _count(check.violations)))
+        Row(
+            (check.invariant, _named(check.name, check.what), _looked_at(check.looked_at), _count(check.violations)),
+            klass="broken" if check.violations else "",
+        )
         for check in sorted(audit.checks, key=lambda check: by_number(check.invariant))
     ]
     return table("Checks of the auditor", columns, rows)
@@ -55,7 +58,7 @@ def violations_list(audit: Audit) -> Html:
     for (invariant, check), each_of in found.items():
         parts.append(element("h3", f"{invariant} {check}: {counted(len(each_of), 'violation')}"))
         rows = [Row((_payment(each), _evidence(each))) for each in each_of[:_EVIDENCE_OF_A_CHECK]]
-        parts.append(table(check, [Column("Payment"), Column("Evidence", klass="long")], rows))
+        parts.append(table("Rows that break it", [Column("Payment"), Column("Evidence", klass="long")], rows))
         rest = len(each_of) - _EVIDENCE_OF_A_CHECK
         if rest > 0:
             parts.append(element("p", f"{rest:,} more of this check are in the JSON report.", klass="quiet"))
@@ -88,14 +91,7 @@ def left_out_table(left_out: Sequence[LeftOut]) -> Html:
 def mutants_table(mutants: Sequence[Mutant]) -> Html:
     columns = [Column("Planted bug", klass="long"), Column("Caught by", klass="long"), Column("Seconds", number=True)]
     rows = [
-        Row(
-            (
-                _named(each.name, each.what),
-                _named(each.caught_by, each.evidence) if each.caught_by else element("span", "Nothing", klass="bad"),
-                f"{each.seconds:,.1f}",
-            ),
-            klass="mutant",
-        )
+        Row((_named(each.name, each.what), _caught(each), f"{each.seconds:,.1f}"), "" if each.caught_by else "broken")
         for each in mutants
     ]
     return table("Bugs planted in copies", columns, rows)
@@ -143,6 +139,10 @@ def _fault(identifier: str, fault: FaultCount) -> Row:
 def _named(name: str, what: str) -> Html:
     """A name, and below it what it means."""
     return joined([name, element("span", what, klass="quiet")] if what else [name], " ")
+
+
+def _caught(mutant: Mutant) -> Html:
+    return _named(mutant.caught_by, mutant.evidence) if mutant.caught_by else element("span", "Nothing", klass="bad")
 
 
 def _looked_at(count: int) -> Cell:

@@ -1,5 +1,6 @@
 """What was decided each second, and below it when something was killed, cut or otherwise disturbed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,8 @@ _KINDS: Final[dict[Kind, str]] = {
 # A row for each connection of a large stack would be higher than a screen.
 _ROWS_OF_A_KIND = 9
 _REST = "all others"
+_BARS: Final = (1, 2, 5, 10, 15, 20, 30, 60)
+"""Seconds that a bar may stand for, where one a second would be too many."""
 _TOP = 14
 _MARK = 2.0
 _GROUP_HEIGHT = 24
@@ -79,7 +82,8 @@ def rugs(injections: Sequence[Injection]) -> list[Rug]:
 
 
 def _bar_seconds(result: Result, shape: _Shape) -> int:
-    return max(-(-len(result.decided_each_second) // shape.bars), 1)
+    needed = len(result.decided_each_second) / shape.bars
+    return next((each for each in _BARS if each >= needed), math.ceil(needed))
 
 
 def _drawn(result: Result, shape: _Shape) -> Html:
