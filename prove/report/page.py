@@ -76,8 +76,8 @@ def _verdict(result: Result) -> Html:
     tiles = {
         "Payments": f"{n.payments:,}",
         "Requests": f"{n.requests:,}",
-        "Process kills": f"{n.kills:,}",
-        "Connection cuts": f"{n.cuts:,}",
+        "Killed or stopped": f"{n.kills:,}",
+        "Cut or stalled": f"{n.cuts:,}",
         "Violations": "not audited" if n.violations is None else f"{n.violations:,}",
         "Duration": span(result.seconds),
         "Seed": str(result.seed),

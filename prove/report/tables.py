@@ -133,7 +133,7 @@ def _fault(identifier: str, fault: FaultCount) -> Row:
     others = [each for each in fault.covers if each != identifier]
     what = f"{fault.what} (also {listed(others)})" if others else fault.what
     fired: Cell = fault.fired or element("span", "never", klass="bad")
-    return Row((identifier, _named(fault.name, what), fault.armed, fired))
+    return Row((identifier, _named(fault.name, what), fault.armed, fired), "" if fault.fired else "broken")
 
 
 def _named(name: str, what: str) -> Html:

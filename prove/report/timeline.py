@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from prove.report.figures import by_role, clock, counted, role, span, ticks
+from prove.report.figures import by_role, clock, counted, role, short, span, ticks
 from prove.report.markup import Html, joined
 from prove.report.plots import Frame, line, picture, rectangle, text, time_axis, value_axis
 from prove.result import Injection, Kind, Result
@@ -21,6 +21,8 @@ _ROWS_OF_A_KIND = 9
 _REST = "all others"
 _BARS: Final = (1, 2, 5, 10, 15, 20, 30, 60)
 """Seconds that a bar may stand for, where one a second would be too many."""
+# Characters that fit on the left of a wide picture, with the number of hits beside them.
+_LABEL = 24
 _TOP = 14
 _MARK = 2.0
 _GROUP_HEIGHT = 24
@@ -151,9 +153,9 @@ def _row(row: Rug, y: float, frame: Frame, shape: _Shape) -> list[Html]:
     label_y = top - 4 if shape.label_above else top + 10
     parts = [line(frame.left, top + tall / 2, frame.right, top + tall / 2, "grid")]
     if shape.label_above:
-        parts.append(text(0, label_y, f"{row.label}: {len(row.hits):,}", "label over"))
+        parts.append(text(0, label_y, f"{short(row.label, _LABEL)}: {len(row.hits):,}", "label over"))
     else:
-        parts.append(text(0, label_y, row.label, "label"))
+        parts.append(text(0, label_y, short(row.label, _LABEL), "label"))
         parts.append(text(frame.left - 10, label_y, f"{len(row.hits):,}", "label", "end"))
     for hit in row.hits:
         x = min(frame.x(hit.at), frame.right - _MARK)

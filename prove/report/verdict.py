@@ -24,7 +24,7 @@ class Numbers:
 
 
 def numbers(result: Result) -> Numbers:
-    """Kills and cuts are those that have really happened."""
+    """Kills (also stops) and cuts (also stalls and refusals) are those that have really happened."""
     return Numbers(
         payments=result.counts.get("payments", sum(result.decided_each_second)),
         requests=result.counts.get("requests", sum(result.answers.values())),
@@ -54,8 +54,8 @@ def sentence(result: Result) -> str:
     n = numbers(result)
     return (
         f"{counted(n.payments, 'payment')} in {counted(n.requests, 'request')} over {span(result.seconds)}, through"
-        f" {counted(n.kills, 'process kill')} and {counted(n.cuts, 'connection cut')}:"
-        f" {_books(result)} (seed {result.seed})."
+        f" {counted(n.kills, 'process', 'processes')} killed or stopped and {counted(n.cuts, 'connection')} cut or"
+        f" stalled: {_books(result)} (seed {result.seed})."
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prove.report.figures import by_number, clock, listed, percentile, role, span, ticks, times
+from prove.report.figures import by_number, clock, listed, percentile, role, short, span, ticks, times
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,10 @@ def test_numbers_read_as_people_write_them() -> None:
         "worker to API",
     ]
     assert sorted(["I10", "I2", "I1"], key=by_number) == ["I1", "I2", "I10"]
+
+
+def test_label_that_is_too_long_is_cut() -> None:
+    assert [short(text, 6) for text in ("worker", "workers", "")] == ["worker", "worke…", ""]
 
 
 @pytest.mark.parametrize("highest", [0.0, 0.003, 1.0, 4.2, 5.0, 99.0, 210.5, 10_000.0])

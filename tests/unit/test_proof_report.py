@@ -101,8 +101,8 @@ def test_verdict_says_passed_with_the_numbers_that_happened() -> None:
     kills = sum(each.fired and each.kind == "kill" for each in PASSED.injections)
     cuts = sum(each.fired and each.kind == "cut" for each in PASSED.injections)
     assert sentence(PASSED) == (
-        f"1,980 payments in 11,880 requests over 3 min 4 s, through {kills} process kills and {cuts} connection cuts:"
-        " no violation in 27 checks of the books (seed 7)."
+        f"1,980 payments in 11,880 requests over 3 min 4 s, through {kills} processes killed or stopped and"
+        f" {cuts} connections cut or stalled: no violation in 27 checks of the books (seed 7)."
     )
     assert "Passed:" in words(page(PASSED))
     assert not all(each.fired for each in PASSED.injections)
