@@ -117,7 +117,7 @@ def _timeline(result: Result) -> Html:
     return _section(
         "Timeline",
         f"Payments that were decided (succeeded, declined or failed) per second{average}. Each mark below is a fault"
-        " that really happened, in the row of what it hit; its width is how long it lasted.",
+        " that really happened, in the row of what it hit; where it is wide, it lasted that long.",
         timeline(result) if result.decided_each_second else element("p", "Nothing was decided."),
         "" if any(each.fired for each in result.injections) else element("p", "No fault was injected."),
     )
