@@ -23,9 +23,9 @@ SELECT coalesce(l.payment_id, p.payment_id) AS payment_id,
 FROM ledger l FULL JOIN processor p ON p.key = l.key
 
 -- check: I2 each payment's row has the journal's sums
--- amount_captured and amount_refunded are what the processor has taken and given back.
+-- amount_captured and amount_refunded are what the processor has taken and given back; without a row, nothing.
 SELECT coalesce(p.id, m.payment_id) AS payment_id,
-    (p.amount_captured, p.amount_refunded) = (coalesce(m.captured, 0), coalesce(m.refunded, 0)) AS ok,
+    (coalesce(p.amount_captured, 0), coalesce(p.amount_refunded, 0)) = (coalesce(m.captured, 0), coalesce(m.refunded, 0)) AS ok,
     jsonb_build_object('row', to_jsonb(p), 'processor', m.operations) AS evidence
 FROM payment p FULL JOIN moved m ON m.payment_id = p.id
 
