@@ -62,6 +62,10 @@ async def _refunded(teller: Teller) -> None:
         await asyncio.sleep(0.3)
     await teller.refund("refund-comes-back", "back", amount=300)
 
+    await teller.pay("refunded-by-hand")
+    await teller.signal("refunded-by-hand", "by-hand", 200)
+    await teller.until("refunded-by-hand", "partially_refunded")
+
 
 async def _held(teller: Teller) -> None:
     for key in ("captured", "canceled", "held"):
@@ -91,6 +95,12 @@ async def _confirmed(teller: Teller) -> None:
     await teller.stack.act(asked, "confirm")
     await teller.stack.check("confirmed")
     await teller.until("confirmed", "succeeded")
+    await teller.pay("confirmed-too-late", payment_method="pm_card_authenticationRequired")
+    asked = json.loads((await teller.get("confirmed-too-late"))["text"])
+    await teller.cancel("confirmed-too-late")
+    await teller.stack.act(asked, "confirm", late=True)
+    await teller.stack.check("confirmed-too-late")
+    await teller.stack.until_journal_has("confirmed-too-late", "void")
 
 
 async def _refused(teller: Teller) -> None:
