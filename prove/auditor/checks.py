@@ -61,15 +61,18 @@ def script(name: str) -> str:
     return (_SQL / f"{name}.sql").read_text("utf-8")
 
 
-def statements() -> Generator[Statement]:
+def statements() -> list[Statement]:
     """Every check, in the order of the invariants' numbers."""
-    for path in sorted(_SQL.glob("I*.sql")):
-        text = path.read_text("utf-8")
-        found = list(_CHECK.finditer(text))
-        ends = [match.start() for match in found[1:]] + [len(text)]
-        for match, end in zip(found, ends, strict=True):
-            what = " ".join(line.removeprefix("-- ") for line in match[3].splitlines())
-            yield Statement(match[1], match[2], what, text[match.end() : end].strip())
+    found = (statement for path in sorted(_SQL.glob("I*.sql")) for statement in _read(path.read_text("utf-8")))
+    return sorted(found, key=lambda statement: int(statement.invariant[1:]))
+
+
+def _read(text: str) -> Generator[Statement]:
+    found = list(_CHECK.finditer(text))
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    for match, end in zip(found, ends, strict=True):
+        what = " ".join(line.removeprefix("-- ") for line in match[3].splitlines())
+        yield Statement(match[1], match[2], what, text[match.end() : end].strip())
 
 
 async def run(connection: Connection, statement: Statement) -> tuple[Check, list[Violation]]:

@@ -6,16 +6,22 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from payments.state import TRANSITIONS
 from prove.auditor.auditing import Audit, audit, connected
 from prove.auditor.checks import statements
 from tests.harness import open_stack
-from tests.integration.planted import PLANTS, Entries, Plant
+from tests.integration.planted import PLANTS, Entries, Plant, also, asked
 from tests.integration.told import Teller, copied, write
 from tests.integration.told_session import a_varied_session
+
+HOSTILE: tuple[Any, ...] = (
+    float("nan"), float("-inf"), 1e308, 2**200, "\x00", "\ud800", {"\x00": ["\udfff", None, True]}, [[[[]]]], "",
+)  # fmt: skip
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -95,3 +101,24 @@ async def test_a_lie_is_found_by_the_checks_that_are_for_it(
 async def test_no_check_is_without_a_lie_that_it_alone_or_with_others_finds() -> None:
     found = set[str]().union(*(plant.found_by for plant in PLANTS))
     assert {statement.name for statement in statements()} == found
+
+
+async def test_the_auditors_own_graph_is_the_services(teller: Teller, tmp_path: Path) -> None:
+    """Written down twice on purpose: whoever changes the one is reminded of the other."""
+    async with connected(teller.stack.servers.postgres.dsn) as db:
+        await audit(db, teller.stack.servers.sandbox.url, write(tmp_path / "told.jsonl", teller.lines))
+        moves = {(row["before"], row["after"]) for row in await db.fetch("SELECT before, after FROM move")}
+    assert moves == {(old.value, new.value) for old, following in TRANSITIONS.items() for new in following}
+
+
+async def test_what_is_hostile_in_the_log_is_no_trouble(teller: Teller, tmp_path: Path) -> None:
+    """Requests that must be refused have everything in them that PostgreSQL would refuse, too."""
+    lines = copied(teller.lines)
+    like = asked(lines, "bad", None)[0]
+    for number, body in enumerate(HOSTILE):
+        also(lines, like, client=f"hostile-{number}\x00\ud800", body=body, text="\x00 \ud800 {")
+    log = write(tmp_path / "told.jsonl", lines)
+    huge = json.dumps(like | {"body": {"amount": "?"}}).replace('"?"', "9" * 5000)
+    log.write_text(huge + "\n" + log.read_text())
+    async with connected(teller.stack.servers.postgres.dsn) as db:
+        assert (await audit(db, teller.stack.servers.sandbox.url, log)).violations == ()
