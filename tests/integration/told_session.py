@@ -12,7 +12,8 @@ UNDONE_CURRENCY = "CHF"
 async def a_varied_session(stack: Stack) -> Teller:
     """Payments by name: what a name says is what becomes of it."""
     teller = Teller(stack)
-    await asyncio.gather(_charged(teller), _refunded(teller), _held(teller), _not_charged(teller), _confirmed(teller))
+    parts = (_charged, _refunded, _held, _not_charged, _undone_twice, _confirmed)
+    await asyncio.gather(*(part(teller) for part in parts))
     await _refused(teller)
     for of in ("payments", "transactions", "events"):
         await teller.walk(of)
@@ -86,6 +87,21 @@ async def _not_charged(teller: Teller) -> None:
     await teller.stack.close_account(UNDONE_CURRENCY)
     await teller.pay("undone", currency=UNDONE_CURRENCY, order_id="order-3")
     await teller.get("undone")
+
+
+async def _undone_twice(teller: Teller) -> None:
+    """Its first refund comes back before the books have it."""
+    key, stack = "undone-twice", teller.stack
+    await stack.fault("wrong_amount", payment_id=key, operation="capture")
+    await stack.fault("refund_fails_later", payment_id=key, operation="refund", seconds=0.3)
+    async with stack.database() as db:
+        await db.execute("INSERT INTO accounts VALUES ('suspense', 'TOP', now())")
+    await teller.pay(key, currency="TOP", wait=1)
+    await stack.until_journal_has(key, "refund_failed")
+    async with stack.database() as db:
+        await db.execute("UPDATE accounts SET closed_at = NULL WHERE name = 'suspense' AND currency = 'TOP'")
+    await teller.until(key, "failed")
+    await teller.pay(key, currency="TOP")
 
 
 async def _confirmed(teller: Teller) -> None:
