@@ -53,20 +53,21 @@ SELECT payment_id,
 FROM ordered
 
 -- check: I11 a walk shows what somebody was told before it began
--- Each payment that was answered 201 by then is in a walk of payments, and its charge in one of transactions.
+-- Each payment that somebody was told to be decided by then is in a walk of payments, and its charge in one of transactions.
 WITH known AS (
-    SELECT a.payment AS id, min(a.at) AS at, min(a.line) AS told_in, bool_or(a.says = 'succeeded') AS charged
-    FROM answer a WHERE a.call = 'pay' AND a.status = 201 GROUP BY a.payment
+    SELECT payment AS id, min(at) AS at, min(line) AS told_in,
+        min(at) FILTER (WHERE says IN ('succeeded', 'partially_refunded', 'refunded')) AS charged_at
+    FROM answer WHERE says NOT IN ('absent', 'processing') OR decides GROUP BY payment
 ), due AS (
-    SELECT w.line, w.list, w.filter, k.id AS payment_id, k.told_in, k.at, w.began_at,
+    SELECT w.line, w.list, k.id AS payment_id, k.told_in, k.at, w.began_at,
         CASE w.list WHEN 'payments' THEN k.id ELSE l.id END AS id
-    FROM walk w JOIN known k ON k.at < w.began_at
+    FROM walk w
+    JOIN known k ON CASE w.list WHEN 'payments' THEN k.at ELSE k.charged_at END < w.began_at
     LEFT JOIN payment p ON p.id = k.id
     LEFT JOIN line l ON w.list = 'transactions' AND l.payment_id = k.id AND l.type = 'capture'
     -- By what never changes; what a walk by status or time must show depends on the moment.
     WHERE w.complete AND w.list IN ('payments', 'transactions')
       AND w.filter - '{limit,customer,order_id,currency}'::text[] = '{}'
-      AND (w.list = 'payments' OR k.charged)
       AND (w.filter ->> 'customer' IS NULL OR w.filter ->> 'customer' = p.customer)
       AND (w.filter ->> 'order_id' IS NULL OR w.filter ->> 'order_id' = p.order_id)
       AND (w.filter ->> 'currency' IS NULL OR w.filter ->> 'currency' = p.currency)
