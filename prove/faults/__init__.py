@@ -12,8 +12,9 @@ from prove.faults import (
     operators,
     processes,
     processor,
+    readers,
 )
-from prove.result import LeftOut
+from prove.faults.left_out import LEFT_OUT
 
 FAULTS: Final[tuple[Fault, ...]] = (
     *processes.FAULTS,
@@ -24,5 +25,7 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *processor.FAULTS,
     *clients.FAULTS,
     *bad_requests.FAULTS,
+    *readers.FAULTS,
 )
-LEFT_OUT: Final[tuple[LeftOut, ...]] = ()
+
+__all__ = ["FAULTS", "LEFT_OUT"]

@@ -2,13 +2,15 @@
 
 -- check: I10 a refused request changes nothing
 -- Between two fingerprints of the books with nothing but refused requests between them, the books are the same. A payment
--- or refund that is refused for its order or amount leaves a row that says so, for ever; 503 refuses nothing.
+-- or refund that is refused for its order or amount leaves a row that says so, for ever; 503 refuses nothing. A bad request without an answer (its
+-- sender was cut off in the middle of 10 MB) must have changed nothing, either.
 WITH pair AS (
     SELECT line AS after, lead(line) OVER (ORDER BY line) AS until, hash, lead(hash) OVER (ORDER BY line) AS then
     FROM fingerprint
 ), between_them AS (
     SELECT p.after, count(*) AS requests, bool_and(coalesce(t.status BETWEEN 400 AND 499
-        AND t.text !~ '"code": ?"(order_already_paid|payment_not_refundable|refund_exceeds_refundable)"', false)) AS refused
+        AND t.text !~ '"code": ?"(order_already_paid|payment_not_refundable|refund_exceeds_refundable)"', t.call = 'bad')
+        ) AS refused
     FROM pair p JOIN told t ON t.line > p.after AND t.line < p.until GROUP BY p.after
 )
 SELECT NULL::text AS payment_id, p.hash = p.then AS ok,
