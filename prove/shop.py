@@ -98,21 +98,15 @@ class Shop:
             headers = {**headers, "Prefer": f"wait={wait}"}
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         node = self._random.choice(self.stack.apis) if api is None else self.stack.nodes[api]
-        sent_at = time.time()
-        reply = await self._request(
-            f"http://{HOST}:{node.links[CLIENTS].port}{path}", method, headers, content, patience
-        )
-        line: Json = {
-            "client": "campaign",
-            "sent_at": sent_at,
-            "call": call,
-            "method": method,
-            "path": path,
-            "payment": payment,
-            "id": id_,
-        }
-        line |= {"body": body, "status": reply.status, "text": reply.text if reply.status else None}
-        self.told.answer(line if expected is None else line | {"expected": expected})
+        url = f"http://{HOST}:{node.links[CLIENTS].port}{path}"
+        line: Json = {"client": "campaign", "sent_at": time.time(), "call": call, "method": method, "path": path}
+        line |= {"payment": payment, "id": id_, "body": body} | ({} if expected is None else {"expected": expected})
+        reply = Reply(None)
+        try:
+            reply = await self._request(url, method, headers, content, patience)
+        finally:
+            # Also of who is sent away while it waits: the service may have done what it was asked for.
+            self.told.answer(line | {"status": reply.status, "text": reply.text if reply.status else None})
         return reply
 
     async def _request(

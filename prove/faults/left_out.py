@@ -8,7 +8,7 @@ LEFT_OUT: Final = (
     LeftOut("F23", "changed workflow code: recorded histories are replayed by tests/replay on every change"),
     LeftOut("F34", "disputes: paysaga has none yet"),
     LeftOut("F39", "our own webhooks' receivers: tests/contract/test_webhook_sender.py and test_webhook_outbox.py"),
-    LeftOut("F40", "clock steps: a process can't set this machine's clock; order never follows from time (I6 checks it)"),
+    LeftOut("F40", "clock steps: a process can't set a machine's clock; order is by number, not by time (I6)"),
     LeftOut("F48", "failover to another processor: there is one adapter, and no payment ever changes it"),
     LeftOut("F49", "a key older than the processor remembers: takes a day, or a setting that no production has;"
             " tests/faults/test_old_unknown_outcomes.py"),
