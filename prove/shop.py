@@ -1,6 +1,7 @@
 """Clients of the service: every request is logged with what came of it."""
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -116,7 +117,9 @@ class Shop:
             headers.setdefault("Content-Type", "application/json")
         try:
             async with asyncio.timeout(patience):
-                async with self._session.request(method, url, headers=headers, data=content) as reply:
+                # Not the bytes themselves: megabytes of them would keep everybody else waiting, and aiohttp says so.
+                data = None if content is None else io.BytesIO(content)
+                async with self._session.request(method, url, headers=headers, data=data) as reply:
                     text = await reply.text(errors="replace")
                     return Reply(reply.status, text, float(reply.headers.get("Retry-After", "0.2")))
         except (aiohttp.ClientError, TimeoutError, OSError):
