@@ -143,6 +143,32 @@ def reconcile(
     raise typer.Exit(asyncio.run(service.run(settings, *period, file)))
 
 
+@app.command()
+def prove(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same plan.")] = 1,
+    payments: Annotated[int, typer.Option(min=1, help="How many customers pay, beside those of the faults.")] = 600,
+    minutes: Annotated[float, typer.Option(min=0.1, help="For how long faults are injected, at least.")] = 3.0,
+    faults: Annotated[
+        str, typer.Option(help="Only these, separated by commas: names of faults or ids of the matrix, as F06.")
+    ] = "",
+    report: Annotated[Path, typer.Option(help="Folder for proof.html and proof.json.")] = Path("proof"),
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the servers' data and the clients' log in this new folder.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show how the seed's plan begins, and run nothing.")] = False,
+) -> None:
+    """Prove the promise: run payments on a stack of its own while it kills, cuts and lies, then audit every one.
+
+    Exit code 0 only if every fault has really happened and the auditor found no violation.
+    """
+    from prove import command
+    from prove.options import Options
+
+    wanted = tuple(each.strip() for each in faults.split(",") if each.strip())
+    options = Options(seed, payments, minutes, wanted, report, keep)
+    raise typer.Exit(command.run(options, only_plan=plan))
+
+
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox processor alone (`paysaga sandbox --help` lists its options)."""

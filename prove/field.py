@@ -36,6 +36,10 @@ class Field:
     """Requests of clients who want to know in the end, by key."""
     gone: set[str] = field(default_factory=set[str])
     """Payments that nobody asks about any more: only reconciliation can find them."""
+    asking: set["asyncio.Task[Any]"] = field(default_factory=set["asyncio.Task[Any]"])
+    """Clients who go on asking while the next fault comes."""
+    healed: int = 0
+    """Payments that reconciliation has mended after the faults."""
     _numbers: int = 0
 
     def key(self, word: str) -> str:
@@ -52,8 +56,12 @@ class Field:
         """Until it is answered; asked for again in the end if the fault that wants it is given up before."""
         self.unanswered[key] = body
         reply = await self.shop.pay_until_answered(key, body, **more)
-        del self.unanswered[key]
+        self.unanswered.pop(key, None)
         return reply
+
+    def ask_on(self, asking: "asyncio.Task[Any]") -> None:
+        """The fault doesn't wait for this client's answer; the end of the campaign does."""
+        self.asking.add(asking)
 
     def workflow(self, payment: str) -> WorkflowHandle[Any, Any]:
         """Its latest run."""

@@ -31,7 +31,9 @@ class Watch(Protocol):
 
 
 class Link:
-    """Listens on a free port of the loopback and passes everything on to `target_port`."""
+    """Listens on a free port of the loopback and passes everything on to `target_port`.
+
+    Its name says whose it is and where it leads: `worker-1/postgres`."""
 
     def __init__(self, name: str, target_port: int) -> None:
         self.name = name
@@ -196,7 +198,7 @@ class Link:
         if direction == "down" and self._drop is not None:
             self._drop.count(connection, len(data))
             return False
-        met = [watch for watch in self._watches if watch.sees(self, connection, direction, data)]
+        met = [watch for watch in list(self._watches) if watch.sees(self, connection, direction, data)]
         if met:
             connection.hold("moment")
             task = asyncio.create_task(_meet(met, connection, direction, data))

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-# A load that leaves this service room to recover on two cores, while all traffic goes through our links.
-PAYMENTS_PER_SECOND: Final = 4.0
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -15,16 +12,20 @@ class Options:
     seed: int
     payments: int
     minutes: float
+    """For so long faults are injected, and over so long the payments are spread."""
     faults: tuple[str, ...]
     """Names of faults or ids of the matrix; all when empty."""
     report: Path
-    """Where the page and the JSON go."""
-    data_dir: Path | None
-    """Where the servers keep their data; a temporary folder when None."""
+    """The folder for the page and the JSON."""
+    keep: Path | None
+    """Where the servers keep their data; a temporary folder, which is deleted, when None."""
     workers: int = 3
     apis: int = 2
 
     @property
     def seconds(self) -> float:
-        """For so long faults are injected, and over so long the payments are spread."""
         return self.minutes * 60
+
+    def as_json(self) -> dict[str, Any]:
+        """What another run needs to be the same."""
+        return {"seed": self.seed, "payments": self.payments, "minutes": self.minutes, "faults": ",".join(self.faults)}

@@ -8,7 +8,7 @@ from typing import Final
 from prove.catalogue import Fault
 
 # Between the end of one fault and the next one of its lane, in seconds.
-PAUSE: Final = (0.1, 0.8)
+PAUSE: Final = (0.1, 0.5)
 
 
 @dataclass(frozen=True)

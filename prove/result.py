@@ -42,6 +42,8 @@ class Injection:
     fired: bool
     note: str = ""
     """What happened, in a few words: `killed worker-2`."""
+    target: str = ""
+    """What was killed (`worker`), or between whom a connection was broken (`worker to PostgreSQL`)."""
 
 
 @dataclass(frozen=True)

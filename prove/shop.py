@@ -103,7 +103,15 @@ class Shop:
         reply = await self._request(
             f"http://{HOST}:{node.links[CLIENTS].port}{path}", method, headers, content, patience
         )
-        line: Json = {"sent_at": sent_at, "call": call, "method": method, "path": path, "payment": payment, "id": id_}
+        line: Json = {
+            "client": "campaign",
+            "sent_at": sent_at,
+            "call": call,
+            "method": method,
+            "path": path,
+            "payment": payment,
+            "id": id_,
+        }
         line |= {"body": body, "status": reply.status, "text": reply.text if reply.status else None}
         self.told.answer(line if expected is None else line | {"expected": expected})
         return reply

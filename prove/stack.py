@@ -27,9 +27,9 @@ SETTINGS: Final = {
     "PAYSAGA_QUIET_PERIOD_SECONDS": "3",
     "PAYSAGA_RECONCILE_EVERY_SECONDS": "30",
 }
-# What nobody confirms is over within the campaign.
-PROCESSOR_FLAGS: Final = ("--action-period", "20")
-POSTGRES, TEMPORAL, PROCESSOR, CLIENTS = "PostgreSQL", "Temporal", "processor", "clients"
+# What nobody confirms is over within the campaign; webhooks tell of everything, so that there are some to be lost.
+PROCESSOR_FLAGS: Final = ("--action-period", "20", "--webhook-events", "all")
+POSTGRES, TEMPORAL, PROCESSOR, CLIENTS = "postgres", "temporal", "processor", "clients"
 WATCH_SECONDS: Final = 0.2
 
 
@@ -66,7 +66,7 @@ class Stack:
 
     @property
     def apis(self) -> list[Node]:
-        return [node for name, node in self.nodes.items() if name.startswith("API")]
+        return [node for name, node in self.nodes.items() if name.startswith("api")]
 
     @property
     def processor_url(self) -> str:
@@ -77,8 +77,8 @@ class Stack:
         """Links first: what they listen on are the settings of the processes."""
         # The database's address can be told once its password is made.
         await self.postgres.start()
-        await self._link("processor>API", ports := free_ports(apis)[0])
-        flags = (*telling(self.processor_port, self.links["processor>API"].port), *PROCESSOR_FLAGS)
+        await self._link("processor/api", ports := free_ports(apis)[0])
+        flags = (*telling(self.processor_port, self.links["processor/api"].port), *PROCESSOR_FLAGS)
         processor = SandboxProcess(
             self.data / "processor.db", self.processor_port, flags=flags, webhook_secret=WEBHOOK_SECRET
         )
@@ -87,7 +87,7 @@ class Stack:
         for number in range(workers):
             await self._add_worker(f"worker-{number + 1}")
         for number in range(apis):
-            await self._add_api(f"API-{number + 1}", ports if number == 0 else free_ports(1)[0])
+            await self._add_api(f"api-{number + 1}", ports if number == 0 else free_ports(1)[0])
         await asyncio.gather(*(node.server.start() for node in (*self.workers, *self.apis)))
 
     async def _migrate(self) -> None:
@@ -121,7 +121,7 @@ class Stack:
     async def _add_api(self, name: str, port: int) -> None:
         links = await self._own_links(name, POSTGRES, TEMPORAL)
         server = ApiProcess(self.env(links), port, log=self.data / f"{name}.log")
-        links[CLIENTS] = await self._link(f"{CLIENTS}>{name}", port)
+        links[CLIENTS] = await self._link(f"{CLIENTS}/{name}", port)
         self._add(name, server, links)
 
     def _add(self, name: str, server: Server, links: dict[str, Link]) -> None:
@@ -130,7 +130,7 @@ class Stack:
 
     async def _own_links(self, name: str, *targets: str) -> dict[str, Link]:
         ports = {POSTGRES: self.postgres.port, TEMPORAL: self.temporal.port, PROCESSOR: self.processor_port}
-        return {target: await self._link(f"{name}>{target}", ports[target] or 0) for target in targets}
+        return {target: await self._link(f"{name}/{target}", ports[target] or 0) for target in targets}
 
     async def _link(self, name: str, port: int) -> Link:
         link = self.links[name] = Link(name, port)
@@ -139,12 +139,14 @@ class Stack:
 
     # What faults do to processes.
 
-    async def kill(self, name: str, down_seconds: float = 0.0) -> str:
-        """Kill it with -9, and start it again after so long; what happened, in words."""
+    async def kill(self, name: str, down_seconds: float = 0.0, dead: asyncio.Event | None = None) -> str:
+        """Kill it with -9, and start it again after so long; what happened, in words. `dead` is set in between."""
         async with self.nodes[name].busy:
             server = self.nodes[name].server
             await server.kill()
             self.deaths.append((time.time(), name))
+            if dead is not None:
+                dead.set()
             await asyncio.sleep(down_seconds)
             await server.start()
         return f"killed {name}"

@@ -14,13 +14,13 @@ from prove.stack import CLIENTS, POSTGRES, PROCESSOR, TEMPORAL
 
 # Who connects to whom, and what the matrix calls that connection's failures.
 BETWEEN: Final = (
-    (CLIENTS, "API", ("F03",)),
-    ("API", POSTGRES, ("F18",)),
-    ("API", TEMPORAL, ("F22",)),
+    (CLIENTS, "api", ("F03",)),
+    ("api", POSTGRES, ("F18",)),
+    ("api", TEMPORAL, ("F22",)),
     ("worker", POSTGRES, ("F18", "F20")),
     ("worker", TEMPORAL, ("F22",)),
     ("worker", PROCESSOR, ("F17",)),
-    (PROCESSOR, "API", ("F36",)),
+    (PROCESSOR, "api", ("F36",)),
 )
 SECONDS: Final = (0.3, 2.5)
 # Until somebody uses the connection: a fault that met nobody proves nothing.
@@ -33,7 +33,8 @@ Way = Callable[[Link], AbstractAsyncContextManager[Touched]]
 
 def _cut(source: str, target: str) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
-        link = random.choice(between(field, source, target))
+        links = between(field, source, target)
+        link = random.choice([link for link in links if link.connections] or links)
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while not (count := link.cut()):
             if asyncio.get_running_loop().time() > deadline:
@@ -46,7 +47,9 @@ def _cut(source: str, target: str) -> Inject:
 
 def _for_a_while(source: str, target: str, way: Way, verb: str) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
-        link, seconds = random.choice(between(field, source, target)), random.uniform(*SECONDS)
+        links, seconds = between(field, source, target), random.uniform(*SECONDS)
+        # One that is in use, if any is.
+        link = random.choice([link for link in links if link.connections] or links)
         async with way(link) as touched:
             waited = 0.0
             while waited < seconds or (not touched.connections and waited < PATIENCE_SECONDS):
@@ -61,7 +64,7 @@ def _for_a_while(source: str, target: str, way: Way, verb: str) -> Inject:
 
 def between(field: Field, source: str, target: str) -> list[Link]:
     """The links from a process of this kind to one of that."""
-    ends = [(link, *name.split(">")) for name, link in field.stack.links.items()]
+    ends = [(link, *name.split("/")) for name, link in field.stack.links.items()]
     return [link for link, begin, end in ends if begin.startswith(source) and end.startswith(target)]
 
 

@@ -80,7 +80,7 @@ def _process(name: str, covers: tuple[str, ...], what: str, inject: Inject) -> F
 
 FAULTS: Final = (
     _process("worker-killed", ("F05", "F06", "F07"), "a worker is killed at any moment", _kill("worker")),
-    _process("api-killed", ("F01", "F03"), "an API is killed at any moment", _kill("API")),
+    _process("api-killed", ("F01", "F03"), "an API is killed at any moment", _kill("api")),
     _process("postgresql-killed", ("F18",), "PostgreSQL is killed at any moment", _kill(POSTGRES)),
     _process("temporal-killed", ("F22",), "the Temporal server is killed at any moment", _kill(TEMPORAL)),
     _process("processor-killed", ("F17",), "the processor is killed at any moment", _kill(PROCESSOR)),

@@ -1,0 +1,53 @@
+-- The processor's journal against the ledger, both ways.
+
+-- check: I2 each movement is one transaction
+-- Every capture and refund of the processor is one ledger transaction of the same payment, amount and currency, and the
+-- reverse. A refund that failed later stands in the ledger as a reversal of that refund.
+WITH processor AS (
+    SELECT CASE operation WHEN 'refund_failed' THEN 'reversal-of-' || key ELSE key END AS key, payment_id,
+        CASE operation WHEN 'refund_failed' THEN 'refund_reversal' ELSE operation END AS operation, amount, currency, sequence
+    FROM journal WHERE operation IN ('capture', 'refund', 'refund_failed')
+), ledger AS (
+    SELECT t.key, t.payment_id, t.operation, sum(e.amount)::bigint AS received, min(e.currency) AS currency, t.sequence,
+        count(e.transaction) AS entries
+    FROM transaction t LEFT JOIN entry e ON e.transaction = t.sequence AND e.class = 'processor_receivable'
+    WHERE t.operation IN ('capture', 'refund', 'refund_reversal') OR e.transaction IS NOT NULL
+    GROUP BY t.sequence
+)
+SELECT coalesce(l.payment_id, p.payment_id) AS payment_id,
+    (l.payment_id, l.operation, l.currency, l.received, l.entries) =
+        (p.payment_id, p.operation, p.currency, CASE p.operation WHEN 'refund' THEN -p.amount ELSE p.amount END, 1)
+    -- Once: the same key twice would match itself.
+    AND count(*) OVER (PARTITION BY coalesce(l.key, p.key)) = 1 AS ok,
+    jsonb_build_object('processor', to_jsonb(p), 'ledger', to_jsonb(l)) AS evidence
+FROM ledger l FULL JOIN processor p ON p.key = l.key
+
+-- check: I2 each payment's row has the journal's sums
+-- amount_captured and amount_refunded are what the processor has taken and given back.
+SELECT coalesce(p.id, m.payment_id) AS payment_id,
+    (p.amount_captured, p.amount_refunded) = (coalesce(m.captured, 0), coalesce(m.refunded, 0)) AS ok,
+    jsonb_build_object('row', to_jsonb(p), 'processor', m.operations) AS evidence
+FROM payment p FULL JOIN moved m ON m.payment_id = p.id
+
+-- check: I2 each refund's row is a refund of the processor
+-- By the processor's own name for it. What nobody asked for is the undoing of a charge, whose payment has failed.
+WITH made AS (
+    SELECT payment_id, reference, max(amount) AS amount, max(currency) AS currency,
+        count(*) FILTER (WHERE operation = 'refund') AS made, count(*) FILTER (WHERE operation = 'refund_failed') AS failed
+    FROM journal WHERE operation IN ('refund', 'refund_failed') GROUP BY payment_id, reference
+)
+SELECT coalesce(r.payment_id, m.payment_id) AS payment_id,
+    CASE WHEN m.reference IS NULL THEN r.status <> 'succeeded' AND r.reference IS NULL
+         WHEN r.id IS NULL THEN p.status = 'failed'
+         ELSE (r.amount, r.currency) = (m.amount, m.currency)
+            AND (r.status = 'pending' OR (r.status = 'succeeded') = (m.made > m.failed))
+    END AS ok,
+    jsonb_build_object('row', to_jsonb(r), 'processor', to_jsonb(m), 'payment_status', p.status) AS evidence
+FROM refund r
+FULL JOIN made m ON m.payment_id = r.payment_id AND m.reference = r.reference
+LEFT JOIN payment p ON p.id = m.payment_id
+
+-- check: I2 nothing was done for a payment that has no row
+-- Every operation of the processor, holds and releases, too, belongs to a payment that the ledger knows.
+SELECT m.payment_id, p.id IS NOT NULL AS ok, jsonb_build_object('operations', m.operations) AS evidence
+FROM moved m LEFT JOIN payment p ON p.id = m.payment_id

@@ -1,0 +1,74 @@
+-- When faults have stopped and every client was answered, which the log's last line says. Without it these look at nothing.
+
+-- check: I7 every payment is decided
+-- None is processing. One may wait for its customer as long as nobody has acted: neither says the log so, nor is it held.
+SELECT p.id AS payment_id,
+    CASE p.status WHEN 'processing' THEN false
+         WHEN 'requires_action' THEN coalesce(m.holds, 0) = 0 AND NOT EXISTS (SELECT FROM acted a WHERE a.payment = p.id)
+         ELSE true END AS ok,
+    jsonb_build_object('row', to_jsonb(p), 'processor', m.operations) AS evidence
+FROM payment p LEFT JOIN moved m ON m.payment_id = p.id WHERE EXISTS (SELECT FROM quiet)
+
+-- check: I7 what is unknown has its case
+-- An outcome that nobody knows is an open case for people.
+SELECT payment_id, NOT unknown OR EXISTS (SELECT FROM open_case c WHERE c.payment_id = o.payment_id) AS ok,
+    jsonb_build_object('operation', operation) AS evidence
+FROM (
+    SELECT id AS payment_id, unknown_operation IS NOT NULL AS unknown, unknown_operation AS operation FROM payment
+    UNION ALL
+    SELECT payment_id, unknown_since IS NOT NULL, 'refund ' || id FROM refund
+) AS o WHERE EXISTS (SELECT FROM quiet)
+
+-- check: I7 no refund is pending
+-- Each was made or refused.
+SELECT payment_id, status <> 'pending' AS ok, jsonb_build_object('refund', id, 'amount', amount) AS evidence
+FROM refund WHERE EXISTS (SELECT FROM quiet)
+
+-- check: I7 what was promised is decided
+-- Whoever was told 202: the payment, or the refund, has a row and is decided; a hold that was to be captured or canceled
+-- is neither open nor waiting.
+SELECT a.payment AS payment_id,
+    CASE WHEN a.call = 'refund' THEN r.status IN ('succeeded', 'failed')
+         WHEN a.call = 'pay' THEN p.status NOT IN ('processing')
+         ELSE p.status NOT IN ('processing', 'requires_action', 'authorized') END AS ok,
+    jsonb_build_object('line', min(a.line), 'call', a.call, 'id', a.id, 'payment', p.status, 'refund', r.status) AS evidence
+FROM answer a
+LEFT JOIN payment p ON p.id = a.payment
+LEFT JOIN refund r ON a.call = 'refund' AND (r.payment_id, r.id) = (a.payment, a.id)
+WHERE a.status = 202 AND EXISTS (SELECT FROM quiet)
+GROUP BY a.payment, a.call, a.id, p.status, r.status
+
+-- check: I7 no hold is forgotten
+-- What is open at the processor is a payment that waits for its capture; of any other it was released.
+SELECT j.payment_id, j.hold <> 'open' OR p.status = 'authorized' AS ok,
+    jsonb_build_object('key', j.key, 'hold', j.hold, 'amount', j.amount, 'payment', p.status) AS evidence
+FROM journal j LEFT JOIN payment p ON p.id = j.payment_id
+WHERE j.operation = 'authorize' AND EXISTS (SELECT FROM quiet)
+
+-- check: I7 what was asked for is there, and nothing else
+-- Each payment that was answered 2xx has a row, and each row was asked for by somebody who is in the log.
+WITH asked AS (
+    SELECT payment, min(line) AS line, bool_or(call = 'pay' AND status BETWEEN 200 AND 299) AS taken FROM (
+        SELECT coalesce(payment, id) AS payment, line, call, status FROM told WHERE call IN ('pay', 'bad')
+    ) AS requests WHERE payment IS NOT NULL GROUP BY payment
+)
+SELECT coalesce(p.id, a.payment) AS payment_id, p.id IS NOT NULL AND a.payment IS NOT NULL AS ok,
+    jsonb_build_object('row', p.status, 'line', a.line) AS evidence
+FROM payment p FULL JOIN asked a ON a.payment = p.id
+WHERE (p.id IS NOT NULL OR a.taken) AND EXISTS (SELECT FROM quiet)
+
+-- check: I7 each refund was asked for, and what was asked for is there
+-- By a request that was answered 201 or 202, or by a signal that was taken; and no row is without either.
+WITH asked AS (
+    SELECT payment AS payment_id, id, bool_or(status BETWEEN 200 AND 299) AS taken FROM answer WHERE call = 'refund'
+    GROUP BY payment, id
+    UNION ALL
+    -- A signal that came to a run which was terminated, or a flood of them, may leave nothing.
+    SELECT DISTINCT payment, refund_id, false FROM signal
+), requests AS (
+    SELECT payment_id, id, bool_or(taken) AS taken FROM asked GROUP BY payment_id, id
+)
+SELECT payment_id, r.status IS NOT NULL AND a.taken IS NOT NULL AS ok,
+    jsonb_build_object('refund', id, 'row', r.status, 'taken', a.taken) AS evidence
+FROM refund r FULL JOIN requests a USING (payment_id, id)
+WHERE (r.status IS NOT NULL OR a.taken) AND EXISTS (SELECT FROM quiet)

@@ -1,0 +1,191 @@
+"""A campaign: payments under faults until every fault has happened, then quiet, then the audit."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from temporalio.client import Client
+
+from prove.auditing import audit, books_hash
+from prove.catalogue import Fault, Lane
+from prove.faults import LEFT_OUT, bad_requests, database
+from prove.field import Field
+from prove.load import Load
+from prove.options import Options
+from prove.plan import Step, plan
+from prove.result import Audit, Result, Sample
+from prove.settling import settle
+from prove.shop import open_shop
+from prove.stack import Stack, open_stack
+from prove.tally import Tally
+from prove.told import Told
+from prove.versions import versions
+from prove.watching import decided_each_second, recoveries, sample_memory
+
+# One fault of a lane; a server that is down for long has its own end.
+FAULT_SECONDS: Final = 60.0
+# Beside each other. What takes something away from everybody comes alone, so that most of what it meets is well.
+AT_ONCE: Final = {Lane.BREAKS: 1, Lane.MISBEHAVES: 3}
+# What has not happened in its time gets so many more turns.
+EXTRA_TURNS: Final = 3
+# All clients have been answered by then, or something is wrong.
+ANSWERED_SECONDS: Final = 240.0
+
+
+class Campaign:
+    """One run. What it finds out is gathered here."""
+
+    def __init__(self, options: Options, faults: list[Fault], say: Callable[[str], None]) -> None:
+        self.options = options
+        self.faults = faults
+        self.tally = Tally(faults)
+        self.memory: list[Sample] = []
+        self.problems: list[str] = []
+        self._say = say
+        self._steps = {lane: self._plan(lane) for lane in Lane}
+
+    def _plan(self, lane: Lane) -> Iterator[Step]:
+        return plan(self.options.seed, [fault for fault in self.faults if fault.lane is lane])
+
+    async def run(self, data: Path) -> Result:
+        """From an empty folder to the result."""
+        began = datetime.now(UTC)
+        told = Told(data / "told.jsonl")
+        async with (
+            open_stack(data, self.options.workers, self.options.apis) as stack,
+            _open_field(stack, told, self.options.seed) as field,
+        ):
+            self._say(f"stack is up: {', '.join(stack.nodes)}; {len(self.faults)} faults")
+            self.tally.began = time.time()
+            await self._under_faults(field)
+            self._say("faults are over; waiting until everything has come to an end")
+            self.problems += await settle(field, self.tally.began)
+            await self._refuse_quietly(field)
+            told.note("quiet")
+            told.flush()
+            self._say("auditing")
+            audited = await audit(stack, told.path, data / "audit.json")
+            code, said = await stack.run("verify")
+            if code:
+                self.problems.append(f"paysaga verify: {said[-500:]}")
+            found = await versions(field)
+        told.close()
+        return self._result(began, stack, told, audited, found)
+
+    async def _under_faults(self, field: Field) -> None:
+        load = Load(field, self.options.payments, self.options.seconds)
+        async with _in_background(field.stack.watch(), sample_memory(field.stack, self.tally, self.memory)):
+            customers = asyncio.create_task(load.run())
+            progress = asyncio.create_task(self._tell_progress(load))
+            await asyncio.gather(*(self._lane(lane, field) for lane in Lane for _ in range(AT_ONCE[lane])))
+            await asyncio.gather(*(self._what_is_left(lane, field) for lane in Lane))
+            load.enough.set()
+            progress.cancel()
+            try:
+                await asyncio.wait_for(asyncio.gather(customers, *field.asking), ANSWERED_SECONDS)
+            except TimeoutError:
+                self.problems.append(
+                    f"{len(field.unanswered)} clients without an answer {ANSWERED_SECONDS:.0f} s later"
+                )
+
+    async def _lane(self, lane: Lane, field: Field) -> None:
+        """Fault after fault until the time is over."""
+        for step in self._steps[lane]:
+            if self.tally.now() > self.options.seconds:
+                break
+            await self._inject(step, field)
+
+    async def _what_is_left(self, lane: Lane, field: Field) -> None:
+        """What has not happened yet gets some more turns."""
+        for turn in range(EXTRA_TURNS):
+            for fault in self.tally.never_fired():
+                if fault.lane is lane:
+                    await self._inject(Step(fault, 0.5, f"{self.options.seed}-extra-{turn}-{fault.name}"), field)
+
+    async def _inject(self, step: Step, field: Field) -> None:
+        await asyncio.sleep(step.pause)
+        at, note, failure = self.tally.now(), None, ""
+        try:
+            async with asyncio.timeout(FAULT_SECONDS):
+                note = await step.fault.inject(field, step.random())
+        except Exception as error:  # a server that it needed was down; it has another turn
+            failure = f"{type(error).__name__}: {error}"
+        self.tally.add(step.fault, at, note, failure)
+
+    async def _tell_progress(self, load: Load) -> None:
+        while True:
+            await asyncio.sleep(10)
+            fired = sum(injection.fired for injection in self.tally.injections)
+            left = len(self.tally.never_fired())
+            self._say(f"{self.tally.now():4.0f} s: {load.begun} payments, {fired} faults, {left} kinds to come")
+
+    async def _refuse_quietly(self, field: Field) -> None:
+        """Bad requests, with nothing else going on: they leave the books as they are."""
+        field.shop.told.note("books", hash=await books_hash(field.stack))
+        await bad_requests.refuse_all(field)
+        field.shop.told.note("books", hash=await books_hash(field.stack))
+
+    def _result(
+        self, began: datetime, stack: Stack, told: Told, audited: Audit, versions_found: dict[str, str]
+    ) -> Result:
+        injections = self.tally.injections
+        never = [fault.name for fault in self.tally.never_fired()]
+        problems = [*self.problems, *stack.unexpected]
+        problems += [f"armed and never happened: {name}" for name in never]
+        if audited.violations:
+            problems.append(f"{len(audited.violations)} violations")
+        cuts = sum(each.kind == "cut" and each.fired for each in injections)
+        counts = {
+            "payments": len(told.decided),
+            "requests": sum(told.answers.values()),
+            "kills": len(stack.deaths),
+            "cuts": cuts,
+            "faults": sum(each.fired for each in injections),
+        }
+        return Result(
+            seed=self.options.seed,
+            started_at=began.isoformat(timespec="seconds"),
+            seconds=round(self.tally.now(), 1),
+            options=self.options.as_json(),
+            versions=versions_found,
+            processes={"worker": self.options.workers, "api": self.options.apis},
+            counts=counts,
+            answers=dict(sorted(told.answers.items())),
+            faults=self.tally.counts(),
+            left_out=LEFT_OUT,
+            injections=tuple(injections),
+            decided_each_second=decided_each_second(told.decided, self.tally.began),
+            recoveries=tuple(recoveries(stack.deaths, told.decided, self.tally.began)),
+            memory=tuple(self.memory),
+            audit=audited,
+            problems=tuple(problems),
+        )
+
+
+@asynccontextmanager
+async def _open_field(stack: Stack, told: Told, seed: int) -> AsyncGenerator[Field]:
+    client = await Client.connect(stack.temporal.address)
+    async with open_shop(stack, told, seed) as shop, aiohttp.ClientSession() as http:
+        field = Field(stack, shop, seed, client, http)
+        await database.prepare(field)
+        yield field
+
+
+@asynccontextmanager
+async def _in_background(*work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    """For as long as the block takes. Raises what one of them raises."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+        for task in tasks:
+            if task.done():
+                await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

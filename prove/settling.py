@@ -1,0 +1,99 @@
+"""The end of a campaign: nothing goes wrong any more, and now everything must come to an end and agree."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio.client import WorkflowFailureError
+from temporalio.service import RPCError
+
+from prove.field import TASK_QUEUE, Field
+from prove.told import Json
+
+# Waits between tries grow to some minutes while a server is away again and again.
+SECONDS: Final = 240.0
+RECONCILE_SECONDS: Final = 90
+# What is left after so many runs doesn't heal.
+RECONCILIATIONS: Final = 4
+_NOT_AT_REST: Final = """
+    SELECT id FROM payments WHERE status = 'processing' OR unknown_operation IS NOT NULL
+    UNION SELECT payment_id FROM refunds WHERE status = 'pending'
+"""
+
+
+class NotSettled(Exception):
+    """Something did not come to an end in time."""
+
+
+async def settle(field: Field, began: float) -> list[str]:
+    """Heal what nobody asks about, answer who does, and wait until nothing moves; what didn't, in words."""
+    await field.ask_processor("DELETE", "/faults")
+    await field.ask_processor("POST", "/webhooks", {"mode": "normal"})
+    problems: list[str] = []
+    for what, step in (
+        ("clients still had no answer", _answer_everybody(field)),
+        ("differences did not heal", _reconcile_until_healed(field, began)),
+        ("payments were still under way", _until_at_rest(field)),
+    ):
+        try:
+            await asyncio.wait_for(step, SECONDS)
+        except TimeoutError:
+            problems.append(f"{what} after {SECONDS:.0f} s: {await _left(field)}")
+        except NotSettled as error:
+            problems.append(str(error))
+    return problems
+
+
+async def _answer_everybody(field: Field) -> None:
+    """Clients who want to know ask again, each until it has an answer. Those who are gone don't."""
+    await asyncio.gather(*(field.pay(key, body) for key, body in list(field.unanswered.items())))
+
+
+async def _reconcile_until_healed(field: Field, began: float) -> None:
+    """Whatever was lost is found by comparing, again and again until a run heals nothing."""
+    found: Json = {}
+    for _ in range(RECONCILIATIONS):
+        report = await reconcile(field, began)
+        field.healed += report["healed"]
+        found = report["found"]
+        if not report["healed"] and not found:
+            return
+        await asyncio.sleep(1)
+    raise NotSettled(f"reconciliation still finds differences: {json.dumps(found)}")
+
+
+async def reconcile(field: Field, began: float) -> Json:
+    """Everything since the beginning, up to now: nothing is on its way any more. The run's report."""
+    period = {"start": _iso(began - 60), "end": datetime.now(UTC).isoformat()}
+    while True:
+        try:
+            return await field.temporal.execute_workflow(  # pyright: ignore[reportUnknownMemberType]
+                "ReconciliationWorkflow",
+                {"period": period},
+                id=field.key("reconciliation"),
+                task_queue=TASK_QUEUE,
+                run_timeout=timedelta(seconds=RECONCILE_SECONDS),
+            )
+        except (RPCError, WorkflowFailureError):
+            await asyncio.sleep(1)
+
+
+async def _until_at_rest(field: Field) -> None:
+    """Nothing undecided, unknown or pending in the books, and no hold that nobody captures is about to lapse."""
+    while await _not_at_rest(field):
+        await asyncio.sleep(0.5)
+
+
+async def _not_at_rest(field: Field) -> list[str]:
+    async with field.database() as db:
+        return [row["id"] for row in await db.fetch(_NOT_AT_REST)]
+
+
+async def _left(field: Field) -> str:
+    left = sorted({*field.unanswered, *await _not_at_rest(field)})
+    return f"{len(left)} payments ({', '.join(left[:5])}{', ...' if len(left) > 5 else ''})"
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
