@@ -100,9 +100,7 @@ class Shop:
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         node = self._random.choice(self.stack.apis) if api is None else self.stack.nodes[api]
         sent_at = time.time()
-        reply = await self._request(
-            f"http://{HOST}:{node.links[CLIENTS].port}{path}", method, headers, content, patience
-        )
+        url, reply = f"http://{HOST}:{node.links[CLIENTS].port}{path}", Reply(None)
         line: Json = {
             "client": "campaign",
             "sent_at": sent_at,
@@ -112,8 +110,12 @@ class Shop:
             "payment": payment,
             "id": id_,
         }
-        line |= {"body": body, "status": reply.status, "text": reply.text if reply.status else None}
-        self.told.answer(line if expected is None else line | {"expected": expected})
+        try:
+            reply = await self._request(url, method, headers, content, patience)
+        finally:
+            # Also if this client is cancelled: the request may have arrived.
+            line |= {"body": body, "status": reply.status, "text": reply.text if reply.status else None}
+            self.told.answer(line if expected is None else line | {"expected": expected})
         return reply
 
     async def _request(

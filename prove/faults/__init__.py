@@ -8,10 +8,14 @@ from prove.faults import (
     clients,
     connections,
     database,
+    lies,
     moments,
     operators,
     processes,
     processor,
+    signals,
+    values,
+    webhooks,
 )
 from prove.result import LeftOut
 
@@ -23,6 +27,10 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *database.FAULTS,
     *processor.FAULTS,
     *clients.FAULTS,
+    *values.FAULTS,
     *bad_requests.FAULTS,
+    *webhooks.FAULTS,
+    *lies.FAULTS,
+    *signals.FAULTS,
 )
 LEFT_OUT: Final[tuple[LeftOut, ...]] = ()

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -15,7 +16,7 @@ import asyncpg
 from temporalio.service import RPCError
 
 from paysaga.dev.ports import HOST
-from prove.faults.misbehaving import LOOK_EVERY_SECONDS, misbehaves, paid, until, until_true
+from prove.faults.misbehaving import LOOK_EVERY_SECONDS, afterwards, misbehaves, paid, until, until_true
 from prove.faults.processor import asks_the_customer, confirm
 from prove.field import Field
 from prove.stack import WEBHOOK_SECRET
@@ -23,6 +24,8 @@ from prove.told import Json
 
 PATH: Final = "/v1/webhooks/sandbox"
 HEADER: Final = "Sandbox-Signature"
+CONFIRMED: Final = "authorization.succeeded"
+FAILED: Final = "refund.failed"
 FLOOD: Final = 300
 FLOOD_AT_ONCE: Final = 16
 RESENT: Final = 5
@@ -43,7 +46,7 @@ def signature(body: bytes, *, at: float | None = None, secret: str = WEBHOOK_SEC
 
 async def deliver(field: Field, event: Json) -> None:
     """In the processor's place, well signed, and again until somebody has taken it."""
-    url = f"http://{HOST}:{field.stack.links['processor>API'].port}{PATH}"
+    url = f"http://{HOST}:{field.stack.links['processor/api'].port}{PATH}"
     body = json.dumps(event).encode()
     while True:
         headers = {"Content-Type": "application/json", HEADER: signature(body)}
@@ -73,11 +76,6 @@ async def until_told(field: Field, ids: Sequence[str]) -> list[str | None]:
     return found
 
 
-async def events_of(field: Field, payment: str) -> list[Json]:
-    """What the processor tells of it."""
-    return (await field.ask_processor("GET", f"/events?payment_id={payment}"))["data"]
-
-
 @asynccontextmanager
 async def _sent(field: Field, mode: str) -> AsyncGenerator[None]:
     """All webhooks of the processor for a while."""
@@ -104,19 +102,24 @@ async def _repeated(field: Field, random: Random) -> str | None:
         if (confirmed := await _confirmed(field, random, "thrice")) is None:
             return None
         key, body = confirmed
-        await until_true(lambda: _all_delivered(field, key, 1))
+        await until_true(lambda: _delivered(field, key, CONFIRMED))
     reply = await field.pay(key, body)
-    [event] = await events_of(field, key)
+    event = await _event_of(field, key, CONFIRMED)
     for _ in range(RESENT):
         await field.ask_processor("POST", f"/events/{event['id']}/resend")
-    await until_true(lambda: _all_delivered(field, key, 1))
+    await until_true(lambda: _delivered(field, key, CONFIRMED))
     stored = await until_told(field, [event["id"]])
     return f"sent 3 times, resent {RESENT} times, stored {len(stored)} times: {reply.json.get('status')}"
 
 
-async def _all_delivered(field: Field, payment: str, least: int) -> bool:
-    events = await events_of(field, payment)
-    return len(events) >= least and all(event["delivered_at"] for event in events)
+async def _event_of(field: Field, payment: str, type_: str) -> Json:
+    """What the processor tells of it under this name; empty as long as it has nothing to tell."""
+    events: list[Json] = (await field.ask_processor("GET", f"/events?payment_id={payment}"))["data"]
+    return next((event for event in events if event["type"] == type_), Json())
+
+
+async def _delivered(field: Field, payment: str, type_: str) -> bool:
+    return bool((await _event_of(field, payment, type_)).get("delivered_at"))
 
 
 async def _reversed(field: Field, random: Random) -> str | None:
@@ -130,15 +133,17 @@ async def _reversed(field: Field, random: Random) -> str | None:
         await field.pay(key, body)
         await field.script("refund_fails_later", payment_id=key, operation="refund", seconds=0.3)
         await field.shop.refund_until_answered(key, "r")
-        await until_true(lambda: _has_events(field, key, 2))
-        held = sum(event["delivered_at"] is None for event in await events_of(field, key))
-    await until_true(lambda: _all_delivered(field, key, 2))
+        await until_true(lambda: _told_of(field, key, FAILED))
+        held = [await _event_of(field, key, type_) for type_ in (CONFIRMED, FAILED)]
+    for type_ in (CONFIRMED, FAILED):
+        await until_true(partial(_delivered, field, key, type_))
     stands = await until(field, key, lambda p: [r["status"] for r in p.get("refunds", [])] == ["failed"])
-    return f"{held} events came last first: {stands['status']}" if held == 2 else None
+    were_held = all(event["delivered_at"] is None for event in held)
+    return f"what came first was told last: {stands['status']}" if were_held else None
 
 
-async def _has_events(field: Field, payment: str, least: int) -> bool:
-    return len(await events_of(field, payment)) >= least
+async def _told_of(field: Field, payment: str, type_: str) -> bool:
+    return bool(await _event_of(field, payment, type_))
 
 
 async def _dropped(field: Field, random: Random) -> str | None:
@@ -147,9 +152,9 @@ async def _dropped(field: Field, random: Random) -> str | None:
             return None
         key, body = confirmed
     reply = await field.pay(key, body)
-    events = await events_of(field, key)
-    stored = await outcomes(field, [event["id"] for event in events])
-    return f"{len(events)} events never came: {reply.json.get('status')}" if events and not stored else None
+    event = await _event_of(field, key, CONFIRMED)
+    stored = await outcomes(field, [event["id"]])
+    return f"the confirmation's event never came: {reply.json.get('status')}" if not stored else None
 
 
 async def _unknown(field: Field, random: Random) -> str | None:
@@ -173,8 +178,8 @@ async def _flood(field: Field, random: Random) -> str | None:
 
     await asyncio.gather(*map(one, events))
     became = await until_told(field, [event["id"] for event in events])
-    reply = await field.shop.refund_until_answered(key, "r")
-    return f"{became.count('delivered')} of {len(became)} told; a refund afterwards: {reply.status}"
+    status = await afterwards(field.shop.refund_until_answered(key, "r"))
+    return f"{became.count('delivered')} of {len(became)} told; a refund afterwards: {status}"
 
 
 FAULTS: Final = (
