@@ -21,6 +21,8 @@ from prove.told import Json, Told
 PATIENCE_SECONDS: Final = 30.0
 # What is no answer: not decided yet, not available.
 NO_ANSWER: Final = frozenset({None, 202, 503})
+# aiohttp wants to be given more than this as a file, so that nobody else waits meanwhile.
+LARGE_BYTES: Final = 1024 * 1024
 LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
@@ -127,8 +129,7 @@ class Shop:
             headers.setdefault("Content-Type", "application/json")
         try:
             async with asyncio.timeout(patience):
-                # Not the bytes themselves: megabytes of them would keep everybody else waiting, and aiohttp says so.
-                data = None if content is None else io.BytesIO(content)
+                data = io.BytesIO(content) if content is not None and len(content) > LARGE_BYTES else content
                 async with self._session.request(method, url, headers=headers, data=data) as reply:
                     text = await reply.text(errors="replace")
                     return Reply(reply.status, text, float(reply.headers.get("Retry-After", "0.2")))
