@@ -1,6 +1,7 @@
 """Clients of the service: every request is logged with what came of it."""
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -20,6 +21,8 @@ from prove.told import Json, Told
 PATIENCE_SECONDS: Final = 30.0
 # What is no answer: not decided yet, not available.
 NO_ANSWER: Final = frozenset({None, 202, 503})
+# aiohttp wants to be given more than this as a file, so that nobody else waits meanwhile.
+LARGE_BYTES: Final = 1024 * 1024
 LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
@@ -118,7 +121,8 @@ class Shop:
             headers.setdefault("Content-Type", "application/json")
         try:
             async with asyncio.timeout(patience):
-                async with self._session.request(method, url, headers=headers, data=content) as reply:
+                data = io.BytesIO(content) if content is not None and len(content) > LARGE_BYTES else content
+                async with self._session.request(method, url, headers=headers, data=data) as reply:
                     text = await reply.text(errors="replace")
                     return Reply(reply.status, text, float(reply.headers.get("Retry-After", "0.2")))
         except (aiohttp.ClientError, TimeoutError, OSError):

@@ -8,11 +8,15 @@ from prove.faults import (
     clients,
     connections,
     database,
+    lies,
     moments,
     operators,
     processes,
     processor,
     readers,
+    signals,
+    values,
+    webhooks,
 )
 from prove.faults.left_out import LEFT_OUT
 
@@ -24,8 +28,12 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *database.FAULTS,
     *processor.FAULTS,
     *clients.FAULTS,
+    *values.FAULTS,
     *bad_requests.FAULTS,
     *readers.FAULTS,
+    *webhooks.FAULTS,
+    *lies.FAULTS,
+    *signals.FAULTS,
 )
 
 __all__ = ["FAULTS", "LEFT_OUT"]
