@@ -45,7 +45,11 @@ class Field:
     def key(self, word: str) -> str:
         """One that nothing else of this campaign has."""
         self._numbers += 1
-        return f"{word}-{self.seed}-{self._numbers}"
+        return self.name(word, self._numbers)
+
+    def name(self, word: str, number: int) -> str:
+        """Letters stand between the digits: many in a row may be taken for a card number, which the API refuses."""
+        return f"{word}-s{self.seed}-n{number}"
 
     def body(self, random: Random, **fields: Any) -> Json:
         """A request for a payment of any amount."""

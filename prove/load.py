@@ -100,7 +100,7 @@ async def _captures(field: Field, random: Random, key: str, body: Json) -> None:
     reply = await field.pay(key, body | {"capture": "manual"})
     if reply.json.get("status") == "authorized":
         await _pause(random)
-        await _until_answered(lambda: field.shop.capture(key, "ship", random.choice([None, body["amount"] // 2])))
+        await field.shop.capture_until_answered(key, "ship", random.choice([None, body["amount"] // 2]))
         await field.shop.get(key)
 
 
@@ -108,7 +108,7 @@ async def _cancels(field: Field, random: Random, key: str, body: Json) -> None:
     """Holds the money, and lets it go; or tries to stop a payment under way."""
     if random.random() < 0.5:
         await field.pay(key, body | {"capture": "manual"})
-        await _until_answered(lambda: field.shop.cancel(key))
+        await field.shop.cancel_until_answered(key)
     else:
         paying = asyncio.create_task(field.pay(key, body))
         await asyncio.sleep(random.uniform(0, 0.3))
@@ -119,7 +119,7 @@ async def _cancels(field: Field, random: Random, key: str, body: Json) -> None:
 
 async def _orders(field: Field, random: Random, key: str, body: Json) -> None:
     """Pays an order that others may be paying, too."""
-    await field.pay(key, body | {"order_id": f"order-{field.seed}-{random.randrange(ORDERS)}"})
+    await field.pay(key, body | {"order_id": field.name("order", random.randrange(ORDERS))})
 
 
 STORIES: Final[dict[Story, int]] = {
@@ -163,7 +163,7 @@ class Load:
         random = Random(f"{self._field.seed}-customer-{number}")
         [story] = random.choices(list(STORIES), weights=list(STORIES.values()))
         [method] = random.choices(list(METHODS), weights=list(METHODS.values()))
-        key = f"customer-{self._field.seed}-{number}"
+        key = self._field.name("customer", number)
         more = {"customer": f"cus_{random.randrange(500)}"} if random.random() < 0.7 else {}
         self._field.payments.append(key)
         try:
@@ -188,11 +188,6 @@ async def signal_refund(client: Client, payment: str, request: Any) -> bool:
     except (RPCError, TimeoutError, RuntimeError):
         return False
     return True
-
-
-async def _until_answered(ask: Callable[[], Awaitable[Any]]) -> None:
-    while not (await ask()).is_answer:
-        await asyncio.sleep(0.3)
 
 
 async def _pause(random: Random) -> None:

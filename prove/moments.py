@@ -1,6 +1,6 @@
 """Strikes at an exact moment of a conversation, seen from outside: when certain bytes pass a link, and not before.
 
-What can be seen, as found by looking (`prove.points` builds on it, tests/faults/test_moments.py holds it true):
+What can be seen, as found by looking (`prove.points` builds on it; a point that nobody reaches fails the campaign):
 
 PostgreSQL: every statement is prepared once for a connection; later uses send its name and its parameters, each as
 four bytes of length and, for text, the text itself. A whole Bind, Execute and Sync is one write. A claim and the

@@ -38,7 +38,7 @@ async def prepare(field: Field) -> None:
 
 def _strike(table: str, state: str) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
-        key, body = field.key(f"struck-{state}"), field.body(random)
+        key, body = field.key("struck"), field.body(random)
         async with field.database() as db:
             number: int = await db.fetchval("SELECT nextval('campaign.strike_numbers')")
             counter = f"campaign.struck_{number}"
@@ -135,7 +135,8 @@ async def _set_read_only(field: Field, value: str) -> None:
 
 FAULTS: Final = (
     *(
-        Fault(f"{name}-{table.replace('_', '-')}", covers, f"{what} {TABLES[table]}", "other", Lane.MISBEHAVES, _strike(table, state))
+        Fault(f"{name}-{table.replace('_', '-')}", covers, f"{what} {TABLES[table]}", "other", Lane.MISBEHAVES,
+              _strike(table, state))
         for name, (state, covers, what) in STATES.items()
         for table in TABLES
     ),

@@ -5,10 +5,13 @@ from random import Random
 
 import pytest
 
+from payments.identifiers import OperationKind
+from payments.identifiers import operation_key as real_operation_key
 from prove.catalogue import Fault, Lane, Unknown, chosen
 from prove.faults import FAULTS, LEFT_OUT
 from prove.field import Field
 from prove.plan import plan
+from prove.points import operation_key
 from prove.tally import Tally
 from prove.watching import decided_each_second, recoveries
 
@@ -98,3 +101,9 @@ def test_recovery_lasts_until_a_payment_is_decided_that_was_asked_for_after_the_
 def test_seconds_without_a_decided_payment_are_zeros() -> None:
     assert decided_each_second([(0.0, 100.2), (0.0, 100.9), (0.0, 103.0)], began=100.0) == (2, 0, 0, 1)
     assert decided_each_second([], began=100.0) == ()
+
+
+@pytest.mark.parametrize("operation", [OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND])
+def test_keys_that_the_campaign_waits_for_are_those_that_the_service_sends(operation: OperationKind) -> None:
+    assert operation_key(operation, "payment") == real_operation_key(operation, "payment")
+    assert operation_key(operation, "payment", "ré") == real_operation_key(operation, "payment", refund_id="ré")
