@@ -1,13 +1,14 @@
 """Planted bugs: each patch fits the code as it is, says what it is, and shows in faults that there are."""
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from prove.faults import FAULTS
-from prove.mutants.copies import ROOT
+from prove.mutants.copies import ROOT, Copy, CopyFailed
 from prove.mutants.planted import FOLDER, Malformed, planted, read
 from prove.mutants.runner import UNCAUGHT, noted, noticed
 from prove.result import Audit, Mutant, Violation
@@ -92,3 +93,18 @@ def test_a_bug_that_nothing_notices_fails_the_proof_until_something_does() -> No
     result = noted(proof_samples.passed(), (missed,))
     assert result.problems == (f"{UNCAUGHT}bug",)
     assert noted(result, (replace(missed, caught_by="I1 charged once"),)).passed
+
+
+async def test_a_copy_with_a_patch_is_what_runs_in_it(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "copy")
+    await copy.make(FOLDER / "outage-is-answered-500.patch")
+    code, said = await copy.run(sys.executable, "-c", "import payments.request; print(payments.request.__file__)")
+    assert (code, said.strip()) == (0, str(copy.folder / "payments" / "request.py"))
+    assert "DATABASE_UNAVAILABLE: 500" in (copy.folder / "api" / "problems.py").read_text(encoding="utf-8")
+    assert "DATABASE_UNAVAILABLE: 503" in (ROOT / "api" / "problems.py").read_text(encoding="utf-8")
+
+
+async def test_a_patch_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    patch = write(tmp_path, f"{HEAD}\n{DIFF}--- a/one\n+++ b/one\n@@ -1 +1 @@\n-1\n+2\n")
+    with pytest.raises(CopyFailed, match=r"bug\.patch doesn't apply"):
+        await Copy(tmp_path / "copy").make(patch)
