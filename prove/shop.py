@@ -1,6 +1,7 @@
 """Clients of the service: every request is logged with what came of it."""
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -20,6 +21,8 @@ from prove.told import Json, Told
 PATIENCE_SECONDS: Final = 30.0
 # What is no answer: not decided yet, not available.
 NO_ANSWER: Final = frozenset({None, 202, 503})
+# aiohttp wants to be given more than this as a file, so that nobody else waits meanwhile.
+LARGE_BYTES: Final = 1024 * 1024
 LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
@@ -98,21 +101,15 @@ class Shop:
             headers = {**headers, "Prefer": f"wait={wait}"}
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         node = self._random.choice(self.stack.apis) if api is None else self.stack.nodes[api]
-        sent_at = time.time()
-        reply = await self._request(
-            f"http://{HOST}:{node.links[CLIENTS].port}{path}", method, headers, content, patience
-        )
-        line: Json = {
-            "client": "campaign",
-            "sent_at": sent_at,
-            "call": call,
-            "method": method,
-            "path": path,
-            "payment": payment,
-            "id": id_,
-        }
-        line |= {"body": body, "status": reply.status, "text": reply.text if reply.status else None}
-        self.told.answer(line if expected is None else line | {"expected": expected})
+        url = f"http://{HOST}:{node.links[CLIENTS].port}{path}"
+        line: Json = {"client": "campaign", "sent_at": time.time(), "call": call, "method": method, "path": path}
+        line |= {"payment": payment, "id": id_, "body": body} | ({} if expected is None else {"expected": expected})
+        reply = Reply(None)
+        try:
+            reply = await self._request(url, method, headers, content, patience)
+        finally:
+            # Also of who is sent away while it waits: the service may have done what it was asked for.
+            self.told.answer(line | {"status": reply.status, "text": reply.text if reply.status else None})
         return reply
 
     async def _request(
@@ -124,7 +121,8 @@ class Shop:
             headers.setdefault("Content-Type", "application/json")
         try:
             async with asyncio.timeout(patience):
-                async with self._session.request(method, url, headers=headers, data=content) as reply:
+                data = io.BytesIO(content) if content is not None and len(content) > LARGE_BYTES else content
+                async with self._session.request(method, url, headers=headers, data=data) as reply:
                     text = await reply.text(errors="replace")
                     return Reply(reply.status, text, float(reply.headers.get("Retry-After", "0.2")))
         except (aiohttp.ClientError, TimeoutError, OSError):

@@ -11,7 +11,7 @@ from tests.harness import Servers, Stack, open_servers, open_stack, running
 
 # Those that take longest first: the process that began one of them last would keep the others waiting. Integration
 # before workflow: the former looks for card numbers in what is stored, the latter signals one, which Temporal keeps.
-_FIRST = ("e2e", "faults", "integration", "workflow", "replay")
+_FIRST = ("campaign", "e2e", "faults", "integration", "workflow", "replay")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

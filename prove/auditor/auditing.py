@@ -37,8 +37,8 @@ async def connected(dsn: str) -> AsyncGenerator[Connection]:
         raise CannotAudit(f"The ledger can't be reached: {error or type(error).__name__}") from error
     try:
         yield connection
-    except asyncpg.UndefinedTableError as error:
-        raise CannotAudit(f"This database has no books: {error}") from error
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+        raise CannotAudit(f"This database has no books, or those of another version: {error}") from error
     except (asyncpg.InsufficientPrivilegeError, asyncpg.PostgresConnectionError) as error:
         raise CannotAudit(f"The ledger can't be read: {error}") from error
     finally:

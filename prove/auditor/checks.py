@@ -8,17 +8,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-from prove.auditor.loading import Connection
+import asyncpg
+
+from prove.auditor.loading import CannotAudit, Connection
 
 _SQL: Final = Path(__file__).parent / "sql"
 # An invariant, a name, what it says as comment lines, and a SELECT of (payment_id, ok, evidence): a row for each thing
 # that it has looked at.
 _CHECK: Final = re.compile(r"^-- check: (I\d+) (.+)\n((?:-- .*\n)+)", re.MULTILINE)
-# One row for the count, however many rows are wrong. Whatever is not surely right is wrong.
+# Each row that is wrong, or one for the count alone. Whatever is not surely right is wrong.
 _JUDGE: Final = """
 WITH looked AS MATERIALIZED ({statement})
-SELECT payment_id, evidence, count(*) OVER () AS violations, (SELECT count(*) FROM looked) AS looked_at
-FROM (SELECT 1) AS once LEFT JOIN (SELECT *, true AS wrong FROM looked WHERE ok IS NOT TRUE) AS w ON true
+SELECT looked_at, payment_id, evidence
+FROM (SELECT count(*) AS looked_at FROM looked) AS counted LEFT JOIN looked ON ok IS NOT TRUE
 ORDER BY payment_id, evidence::text
 """
 
@@ -59,21 +61,27 @@ def script(name: str) -> str:
     return (_SQL / f"{name}.sql").read_text("utf-8")
 
 
-def statements() -> Generator[Statement]:
+def statements() -> list[Statement]:
     """Every check, in the order of the invariants' numbers."""
-    for path in sorted(_SQL.glob("I*.sql")):
-        text = path.read_text("utf-8")
-        found = list(_CHECK.finditer(text))
-        ends = [match.start() for match in found[1:]] + [len(text)]
-        for match, end in zip(found, ends, strict=True):
-            what = " ".join(line.removeprefix("-- ") for line in match[3].splitlines())
-            yield Statement(match[1], match[2], what, text[match.end() : end].strip())
+    found = (statement for path in sorted(_SQL.glob("I*.sql")) for statement in _read(path.read_text("utf-8")))
+    return sorted(found, key=lambda statement: int(statement.invariant[1:]))
+
+
+def _read(text: str) -> Generator[Statement]:
+    found = list(_CHECK.finditer(text))
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    for match, end in zip(found, ends, strict=True):
+        what = " ".join(line.removeprefix("-- ") for line in match[3].splitlines())
+        yield Statement(match[1], match[2], what, text[match.end() : end].strip())
 
 
 async def run(connection: Connection, statement: Statement) -> tuple[Check, list[Violation]]:
-    """What this check has looked at, and each row that breaks it."""
+    """What this check has looked at, and each row that breaks it. Raises `CannotAudit` when values can't be read."""
     began = perf_counter()
-    rows = await connection.fetch(_JUDGE.format(statement=statement.sql))
+    try:
+        rows = await connection.fetch(_JUDGE.format(statement=statement.sql))
+    except asyncpg.DataError as error:
+        raise CannotAudit(f"{statement.invariant} {statement.name}: can't be judged: {error}") from error
     wrong = [
         Violation(statement.invariant, statement.name, row["payment_id"], json.loads(row["evidence"]))
         for row in rows

@@ -33,7 +33,10 @@ class CannotAudit(Exception):
 
 async def load_journal(connection: Connection, url: str) -> int:
     """Everything that the processor has ever done; how many entries."""
-    rows = [tuple(entry[name] for name in _ENTRY) for entry in _record(url)]
+    try:
+        rows = [tuple(entry[name] for name in _ENTRY) for entry in _record(url)]
+    except (KeyError, TypeError) as error:
+        raise CannotAudit(f"What {url} shows is no processor's record: {error!r}") from error
     await connection.copy_records_to_table("journal", records=rows, columns=_ENTRY, schema_name="pg_temp")
     return len(rows)
 

@@ -8,12 +8,17 @@ from prove.faults import (
     clients,
     connections,
     database,
+    lies,
     moments,
     operators,
     processes,
     processor,
+    readers,
+    signals,
+    values,
+    webhooks,
 )
-from prove.result import LeftOut
+from prove.faults.left_out import LEFT_OUT
 
 FAULTS: Final[tuple[Fault, ...]] = (
     *processes.FAULTS,
@@ -23,6 +28,12 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *database.FAULTS,
     *processor.FAULTS,
     *clients.FAULTS,
+    *values.FAULTS,
     *bad_requests.FAULTS,
+    *readers.FAULTS,
+    *webhooks.FAULTS,
+    *lies.FAULTS,
+    *signals.FAULTS,
 )
-LEFT_OUT: Final[tuple[LeftOut, ...]] = ()
+
+__all__ = ["FAULTS", "LEFT_OUT"]

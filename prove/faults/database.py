@@ -135,7 +135,7 @@ async def _set_read_only(field: Field, value: str) -> None:
 
 FAULTS: Final = (
     *(
-        Fault(f"{name}-{table}", covers, f"{what} {TABLES[table]}", "other", Lane.MISBEHAVES, _strike(table, state))
+        Fault(f"{name}-{table.replace('_', '-')}", covers, f"{what} {TABLES[table]}", "other", Lane.MISBEHAVES, _strike(table, state))
         for name, (state, covers, what) in STATES.items()
         for table in TABLES
     ),

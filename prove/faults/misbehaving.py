@@ -7,10 +7,12 @@ from typing import Final
 
 from prove.catalogue import Fault, Inject, Lane
 from prove.field import Field
+from prove.shop import Reply
 from prove.told import Json
 
 # Whatever is killed meanwhile is back by then. What goes on afterwards is the auditor's business.
 GIVE_UP_SECONDS: Final = 30.0
+AFTERWARDS_SECONDS: Final = 5.0
 LOOK_EVERY_SECONDS: Final = 0.1
 CHARGED: Final = frozenset({"succeeded", "partially_refunded", "refunded"})
 
@@ -40,6 +42,15 @@ async def until(field: Field, payment: str, condition: Callable[[Json], bool]) -
     while not condition(stands := (await field.shop.get_until_answered(payment)).json):
         await asyncio.sleep(LOOK_EVERY_SECONDS)
     return stands
+
+
+async def afterwards(asked: Awaitable[Reply]) -> str:
+    """What is answered after a flood; who waits in its queue is answered when this is over."""
+    try:
+        async with asyncio.timeout(AFTERWARDS_SECONDS):
+            return str((await asked).status)
+    except TimeoutError:
+        return "no answer yet"
 
 
 async def until_true(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -123,7 +123,7 @@ Act = Callable[[Field, str, str], Awaitable[None]]
 """What a customer does, given the payment and the path at the processor where they do it."""
 
 
-async def _asks_the_customer(field: Field, random: Random, word: str) -> tuple[str, Json, str] | None:
+async def asks_the_customer(field: Field, random: Random, word: str) -> tuple[str, Json, str] | None:
     """A payment that waits for its customer, its request, and where they are to go; somebody asks for it in the end."""
     key, body = field.key(word), field.body(random, payment_method=AUTHENTICATION)
     field.unanswered[key] = body
@@ -138,46 +138,52 @@ async def _asks_the_customer(field: Field, random: Random, word: str) -> tuple[s
 
 def _customer(word: str, act: Act) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
-        asked = await _asks_the_customer(field, random, word)
+        asked = await asks_the_customer(field, random, word)
         if asked is None:
             return None
         key, body, path = asked
-        try:
-            await act(field, key, path)
-        finally:
-            field.shop.told.note("acted", payment=key)
+        await act(field, key, path)
         reply = await field.pay(key, body)
         return f"{word}: {reply.json.get('status')}"
 
     return inject
 
 
-async def _confirm(field: Field, _key: str, path: str) -> None:
-    await field.ask_processor("POST", path, {"result": "confirm"})
+async def _act(field: Field, key: str, path: str, **what: Any) -> None:
+    """The auditor is told so, whatever comes of it."""
+    try:
+        await field.ask_processor("POST", path, what)
+    finally:
+        field.shop.told.note("acted", payment=key)
 
 
-async def _abandon(field: Field, _key: str, path: str) -> None:
-    await field.ask_processor("POST", path, {"result": "abandon"})
+async def confirm(field: Field, key: str, path: str) -> None:
+    """What most customers do."""
+    await _act(field, key, path, result="confirm")
 
 
-async def _confirm_twice(field: Field, _key: str, path: str) -> None:
-    await asyncio.gather(*(field.ask_processor("POST", path, {"result": "confirm"}) for _ in range(2)))
-    await field.ask_processor("POST", path, {"result": "confirm"})
+async def _abandon(field: Field, key: str, path: str) -> None:
+    await _act(field, key, path, result="abandon")
+
+
+async def _confirm_twice(field: Field, key: str, path: str) -> None:
+    await asyncio.gather(*(confirm(field, key, path) for _ in range(2)))
+    await confirm(field, key, path)
 
 
 async def _confirm_while_canceled(field: Field, key: str, path: str) -> None:
-    await asyncio.gather(_confirm(field, key, path), field.shop.cancel_until_answered(key))
+    await asyncio.gather(confirm(field, key, path), field.shop.cancel_until_answered(key))
 
 
 async def _confirm_late(field: Field, key: str, path: str) -> None:
     """A bank that has not heard of the cancellation."""
     await field.shop.cancel_until_answered(key)
-    await field.ask_processor("POST", path, {"result": "confirm", "late": True})
+    await _act(field, key, path, result="confirm", late=True)
 
 
 async def _nobody_comes(field: Field, random: Random) -> str | None:
     """The payment expires by itself, longer after this than a fault may take: it is asked for in the end."""
-    asked = await _asks_the_customer(field, random, "nobody-comes")
+    asked = await asks_the_customer(field, random, "nobody-comes")
     return None if asked is None else f"{asked[0]} waits for a customer who never comes"
 
 
@@ -190,7 +196,7 @@ FAULTS: Final = (
     misbehaves("processor-declines-refund", ("F14",), "a refund is declined, and asked for again", _refund_declined),
     misbehaves("processor-refund-fails-later", ("F33",), "a refund fails after it had succeeded", _refund_fails_later),
     misbehaves("processor-test-cards", ("F12", "F14"), "one payment by each of the odd payment methods", _methods),
-    misbehaves("customer-confirms", ("F47",), "a customer confirms with the bank", _customer("confirmed", _confirm)),
+    misbehaves("customer-confirms", ("F47",), "a customer confirms with the bank", _customer("confirmed", confirm)),
     misbehaves("customer-gives-up", ("F47",), "a customer gives up", _customer("abandoned", _abandon)),
     misbehaves("customer-confirms-twice", ("F47",), "a customer confirms several times, also at once",
                _customer("confirmed-twice", _confirm_twice)),

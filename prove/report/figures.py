@@ -56,6 +56,11 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
 
 
+def short(text: str, most: int) -> str:
+    """At most so many characters: a label that is longer would run into what stands beside it."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def span(seconds: float) -> str:
     """How long: `45 s`, `3 min 2 s`, `1 h 5 min`."""
     whole = round(seconds)

@@ -79,7 +79,10 @@ def _mb(count: int | None) -> str:
 
 
 def _change(first: int | None, last: int | None) -> str:
-    return "" if not first or last is None else f"{(last - first) / first:+.0%}"
+    if not first or last is None:
+        return ""
+    percent = round(100 * (last - first) / first)
+    return f"{percent:+}%" if percent else "0%"
 
 
 def _drawn(memory: Memory, number: int, end: float) -> Html:

@@ -76,8 +76,8 @@ def _verdict(result: Result) -> Html:
     tiles = {
         "Payments": f"{n.payments:,}",
         "Requests": f"{n.requests:,}",
-        "Process kills": f"{n.kills:,}",
-        "Connection cuts": f"{n.cuts:,}",
+        "Killed or stopped": f"{n.kills:,}",
+        "Cut or stalled": f"{n.cuts:,}",
         "Violations": "not audited" if n.violations is None else f"{n.violations:,}",
         "Duration": span(result.seconds),
         "Seed": str(result.seed),
@@ -113,20 +113,20 @@ def _invariants(result: Result) -> Html:
 
 def _timeline(result: Result) -> Html:
     seconds = bar_seconds(result)
-    average = "" if seconds == 1 else f", as the mean of each {seconds} s"
+    average = "" if seconds == 1 else f", as the mean of each {seconds}\N{NO-BREAK SPACE}s"
     return _section(
         "Timeline",
         f"Payments that were decided (succeeded, declined or failed) per second{average}. Each mark below is a fault"
-        " that really happened, in the row of what it hit; its width is how long it lasted.",
-        timeline(result),
-        "" if result.injections else element("p", "No fault was injected."),
+        " that really happened, in the row of what it hit; where it is wide, it lasted that long.",
+        timeline(result) if result.decided_each_second else element("p", "Nothing was decided."),
+        "" if any(each.fired for each in result.injections) else element("p", "No fault was injected."),
     )
 
 
 def _recovery(result: Result) -> Html:
     says = (
         "How long after a process had died the next new payment was decided. p50: half of the deaths took no longer;"
-        " p99: 99 of 100 took no longer."
+        " p99: 99 of 100 took no longer; of fewer than 100 it is the longest."
     )
     found = recovered(result.recoveries)
     if not found:

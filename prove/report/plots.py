@@ -83,8 +83,8 @@ def time_axis(frame: Frame, most: int, foot: float) -> list[Html]:
     parts: list[Html] = []
     for at in times(frame.seconds, most):
         x = frame.x(at)
-        # The last one may stand at the very edge of the picture.
-        anchor = "end" if x > frame.right - 12 else "middle"
+        # The first one would run into the figures on the left, the last one out of the picture.
+        anchor = "start" if at == 0 else "end" if x > frame.right - 12 else "middle"
         parts.append(line(x, frame.top, x, foot, "grid"))
         parts.append(text(x, foot + 15, clock(at), "tick", anchor))
     return parts

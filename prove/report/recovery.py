@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from prove.report.figures import by_role, percentile, role, ticks
+from prove.report.figures import by_role, percentile, role, short, ticks
 from prove.report.markup import Column, Html, Row, joined, table
 from prove.report.plots import TEXT_BASELINE, Frame, line, picture, text
 from prove.result import Recovery
@@ -49,7 +49,7 @@ def recovery_table(found: Sequence[Recovered]) -> Html:
 
 def recovery_pictures(found: Sequence[Recovered]) -> Html:
     """Twice, for wide and narrow pages; the style sheet shows one."""
-    shapes = (("wide", 1040, 130, 12), ("narrow", 380, 82, 5))
+    shapes = (("wide", 1040, 180, 12), ("narrow", 380, 105, 5))
     return joined(
         Html(f'<div class="{name}">{_drawn(found, name, width, left, most)}</div>')
         for name, width, left, most in shapes
@@ -68,7 +68,7 @@ def _drawn(found: Sequence[Recovered], name: str, width: int, left: int, most: i
         parts.append(text(x, frame.bottom + 15, f"{value:g} s", "tick", "middle"))
     for number, each in enumerate(found):
         y = frame.top + _ROW * (number + 0.5)
-        parts.append(text(0, y + TEXT_BASELINE, each.target, "label"))
+        parts.append(text(0, y + TEXT_BASELINE, short(each.target, left // 8), "label"))
         parts.append(line(frame.left, y, frame.right, y, "grid"))
         points = "".join(f'<circle cx="{frame.x(value):.1f}" cy="{y:.1f}" r="{_RADIUS}"/>' for value in each.seconds)
         parts.append(Html(f'<g class="point">{points}</g>'))

@@ -1,8 +1,8 @@
 """The tables of the page: checks, violations, faults, mutants, answers and versions."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from prove.report.figures import by_number, counted, listed
 from prove.report.markup import Cell, Column, Html, Row, element, group, grouped, html, joined, table
@@ -40,7 +40,10 @@ def checks_table(audit: Audit) -> Html:
         Column("Violations", number=True),
     ]
     rows = [
-        Row((check.invariant, _named(check.name, check.what), _looked_at(check.looked_at), _count(check.violations)))
+        Row(
+            (check.invariant, _named(check.name, check.what), _looked_at(check.looked_at), _count(check.violations)),
+            klass="broken" if check.violations else "",
+        )
         for check in sorted(audit.checks, key=lambda check: by_number(check.invariant))
     ]
     return table("Checks of the auditor", columns, rows)
@@ -54,7 +57,8 @@ def violations_list(audit: Audit) -> Html:
     parts: list[Html] = []
     for (invariant, check), each_of in found.items():
         parts.append(element("h3", f"{invariant} {check}: {counted(len(each_of), 'violation')}"))
-        parts += [_evidence(each) for each in each_of[:_EVIDENCE_OF_A_CHECK]]
+        rows = [Row((_payment(each), _evidence(each))) for each in each_of[:_EVIDENCE_OF_A_CHECK]]
+        parts.append(table("Rows that break it", [Column("Payment"), Column("Evidence", klass="long")], rows))
         rest = len(each_of) - _EVIDENCE_OF_A_CHECK
         if rest > 0:
             parts.append(element("p", f"{rest:,} more of this check are in the JSON report.", klass="quiet"))
@@ -87,14 +91,7 @@ def left_out_table(left_out: Sequence[LeftOut]) -> Html:
 def mutants_table(mutants: Sequence[Mutant]) -> Html:
     columns = [Column("Planted bug", klass="long"), Column("Caught by", klass="long"), Column("Seconds", number=True)]
     rows = [
-        Row(
-            (
-                _named(each.name, each.what),
-                _named(each.caught_by, each.evidence) if each.caught_by else element("span", "Nothing", klass="bad"),
-                f"{each.seconds:,.1f}",
-            ),
-            klass="mutant",
-        )
+        Row((_named(each.name, each.what), _caught(each), f"{each.seconds:,.1f}"), "" if each.caught_by else "broken")
         for each in mutants
     ]
     return table("Bugs planted in copies", columns, rows)
@@ -127,7 +124,7 @@ def setting_tables(result: Result) -> Html:
     return element("div", joined(tables), klass="multiples")
 
 
-def _pairs(caption: str, headings: tuple[str, str], pairs: Any, *, number: bool) -> Html:
+def _pairs(caption: str, headings: tuple[str, str], pairs: Iterable[tuple[str, str]], *, number: bool) -> Html:
     rows = [Row(pair) for pair in pairs]
     return table(caption, [Column(headings[0]), Column(headings[1], number=number)], rows) if rows else Html("")
 
@@ -136,12 +133,16 @@ def _fault(identifier: str, fault: FaultCount) -> Row:
     others = [each for each in fault.covers if each != identifier]
     what = f"{fault.what} (also {listed(others)})" if others else fault.what
     fired: Cell = fault.fired or element("span", "never", klass="bad")
-    return Row((identifier, _named(fault.name, what), fault.armed, fired))
+    return Row((identifier, _named(fault.name, what), fault.armed, fired), "" if fault.fired else "broken")
 
 
 def _named(name: str, what: str) -> Html:
     """A name, and below it what it means."""
     return joined([name, element("span", what, klass="quiet")] if what else [name], " ")
+
+
+def _caught(mutant: Mutant) -> Html:
+    return _named(mutant.caught_by, mutant.evidence) if mutant.caught_by else element("span", "Nothing", klass="bad")
 
 
 def _looked_at(count: int) -> Cell:
@@ -152,8 +153,13 @@ def _count(count: int) -> Cell:
     return element("span", html(count), klass="bad") if count else count
 
 
+def _payment(violation: Violation) -> Html:
+    return html("none") if violation.payment_id is None else element("code", violation.payment_id)
+
+
 def _evidence(violation: Violation) -> Html:
-    payment = violation.payment_id
-    of = joined(["Payment ", element("code", payment)], "") if payment is not None else html("Of no single payment")
-    shown = json.dumps(violation.evidence, indent=2, ensure_ascii=False, default=str)
-    return joined([element("p", of), element("pre", shown)])
+    """A line for each part of it: a whole object would be many lines of brackets."""
+    lines = [
+        f"{name}: {json.dumps(value, ensure_ascii=False, default=str)}" for name, value in violation.evidence.items()
+    ]
+    return element("code", joined(lines, Html("<br>")))

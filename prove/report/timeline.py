@@ -1,11 +1,12 @@
 """What was decided each second, and below it when something was killed, cut or otherwise disturbed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from prove.report.figures import by_role, clock, counted, role, span, ticks
+from prove.report.figures import by_role, clock, counted, role, short, span, ticks
 from prove.report.markup import Html, joined
 from prove.report.plots import Frame, line, picture, rectangle, text, time_axis, value_axis
 from prove.result import Injection, Kind, Result
@@ -18,6 +19,11 @@ _KINDS: Final[dict[Kind, str]] = {
 # A row for each connection of a large stack would be higher than a screen.
 _ROWS_OF_A_KIND = 9
 _REST = "all others"
+_BARS_AT_MOST = 200
+_BARS: Final = (1, 2, 5, 10, 15, 20, 30, 60)
+"""Seconds that a bar may stand for, where one a second would be too many."""
+# Characters that fit on the left of a wide picture, with the number of hits beside them.
+_LABEL = 24
 _TOP = 14
 _MARK = 2.0
 _GROUP_HEIGHT = 24
@@ -41,13 +47,12 @@ class _Shape:
     left: int
     plot: int
     row: int
-    bars: int
     times: int
     label_above: bool
 
 
-_WIDE: Final = _Shape("wide", 1040, 210, 190, 20, 200, 12, label_above=False)
-_NARROW: Final = _Shape("narrow", 380, 34, 150, 31, 90, 5, label_above=True)
+_WIDE: Final = _Shape("wide", 1040, 210, 190, 20, 12, label_above=False)
+_NARROW: Final = _Shape("narrow", 380, 34, 150, 31, 5, label_above=True)
 
 
 def timeline(result: Result) -> Html:
@@ -56,8 +61,9 @@ def timeline(result: Result) -> Html:
 
 
 def bar_seconds(result: Result) -> int:
-    """How many seconds each bar of the wide picture stands for."""
-    return _bar_seconds(result, _WIDE)
+    """How many seconds each bar stands for."""
+    needed = len(result.decided_each_second) / _BARS_AT_MOST
+    return next((each for each in _BARS if each >= needed), math.ceil(needed))
 
 
 def rugs(injections: Sequence[Injection]) -> list[Rug]:
@@ -78,14 +84,10 @@ def rugs(injections: Sequence[Injection]) -> list[Rug]:
     return found
 
 
-def _bar_seconds(result: Result, shape: _Shape) -> int:
-    return max(-(-len(result.decided_each_second) // shape.bars), 1)
-
-
 def _drawn(result: Result, shape: _Shape) -> Html:
     rows = rugs(result.injections)
     end = max([result.seconds, len(result.decided_each_second), *(each.at for each in result.injections)])
-    each = _bar_seconds(result, shape)
+    each = bar_seconds(result)
     bars = _means(result.decided_each_second, each)
     values = ticks(max(bars, default=0.0), 5)
     frame = Frame(shape.left, _TOP, shape.width - shape.left - 12, shape.plot, end, values[-1])
@@ -147,9 +149,9 @@ def _row(row: Rug, y: float, frame: Frame, shape: _Shape) -> list[Html]:
     label_y = top - 4 if shape.label_above else top + 10
     parts = [line(frame.left, top + tall / 2, frame.right, top + tall / 2, "grid")]
     if shape.label_above:
-        parts.append(text(0, label_y, f"{row.label}: {len(row.hits):,}", "label over"))
+        parts.append(text(0, label_y, f"{short(row.label, _LABEL)}: {len(row.hits):,}", "label over"))
     else:
-        parts.append(text(0, label_y, row.label, "label"))
+        parts.append(text(0, label_y, short(row.label, _LABEL), "label"))
         parts.append(text(frame.left - 10, label_y, f"{len(row.hits):,}", "label", "end"))
     for hit in row.hits:
         x = min(frame.x(hit.at), frame.right - _MARK)

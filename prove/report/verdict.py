@@ -24,7 +24,7 @@ class Numbers:
 
 
 def numbers(result: Result) -> Numbers:
-    """Kills and cuts are those that have really happened."""
+    """Kills (also stops) and cuts (also stalls and refusals) are those that have really happened."""
     return Numbers(
         payments=result.counts.get("payments", sum(result.decided_each_second)),
         requests=result.counts.get("requests", sum(result.answers.values())),
@@ -54,8 +54,8 @@ def sentence(result: Result) -> str:
     n = numbers(result)
     return (
         f"{counted(n.payments, 'payment')} in {counted(n.requests, 'request')} over {span(result.seconds)}, through"
-        f" {counted(n.kills, 'process kill')} and {counted(n.cuts, 'connection cut')}:"
-        f" {_books(result)} (seed {result.seed})."
+        f" {counted(n.kills, 'process', 'processes')} killed or stopped and {counted(n.cuts, 'connection')} cut or"
+        f" stalled: {_books(result)} (seed {result.seed})."
     )
 
 
@@ -79,9 +79,12 @@ def never_fired(result: Result) -> list[FaultCount]:
 
 
 def unaccounted(result: Result) -> list[str]:
-    """Faults of the matrix that are neither covered nor said to be left out."""
+    """Faults of the matrix that are neither covered nor said to be left out; neighbours as `F03 to F07`."""
     told = {each for fault in result.faults for each in fault.covers} | {each.id for each in result.left_out}
-    return [name for number in range(1, LAST_FAULT + 1) if (name := f"F{number:02}") not in told]
+    lacking = [number for number in range(1, LAST_FAULT + 1) if f"F{number:02}" not in told]
+    first = [number for number in lacking if number - 1 not in lacking]
+    last = [number for number in lacking if number + 1 not in lacking]
+    return [f"F{a:02}" if a == b else f"F{a:02} to F{b:02}" for a, b in zip(first, last, strict=True)]
 
 
 def _happened(result: Result, kind: Kind) -> int:

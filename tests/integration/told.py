@@ -7,8 +7,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from payments.messages import Start
 from prove.auditor.auditing import connected, fingerprint
 from tests.harness import Stack, a_request
+from workflows.names import TASK_QUEUE
 
 Line = dict[str, Any]
 
@@ -64,6 +66,20 @@ class Teller:
         async with asyncio.timeout(30):
             while json.loads((await self.get(payment))["text"])["status"] != status:
                 await asyncio.sleep(0.1)
+
+    async def signal(self, payment: str, refund_id: str, amount: int) -> None:
+        """A refund by signal, which wakes a payment that sleeps."""
+        client, sent = await self.stack.temporal(), {"refund_id": refund_id, "amount": amount}
+        await client.start_workflow(  # pyright: ignore[reportUnknownMemberType]
+            "PaymentWorkflow",
+            Start(),
+            id=payment,
+            task_queue=TASK_QUEUE,
+            start_signal="request_refund",
+            start_signal_args=[sent],
+        )
+        line = {"kind": "signal", "at": time.time(), "payment": payment, "refund_id": refund_id, "amount": amount}
+        self.lines.append(line | {"taken": True})
 
     async def books(self) -> None:
         async with connected(self.stack.servers.postgres.dsn) as db:

@@ -12,7 +12,8 @@ UNDONE_CURRENCY = "CHF"
 async def a_varied_session(stack: Stack) -> Teller:
     """Payments by name: what a name says is what becomes of it."""
     teller = Teller(stack)
-    await asyncio.gather(_charged(teller), _refunded(teller), _held(teller), _not_charged(teller), _confirmed(teller))
+    parts = (_charged, _refunded, _held, _not_charged, _undone_twice, _confirmed)
+    await asyncio.gather(*(part(teller) for part in parts))
     await _refused(teller)
     for of in ("payments", "transactions", "events"):
         await teller.walk(of)
@@ -62,6 +63,10 @@ async def _refunded(teller: Teller) -> None:
         await asyncio.sleep(0.3)
     await teller.refund("refund-comes-back", "back", amount=300)
 
+    await teller.pay("refunded-by-hand")
+    await teller.signal("refunded-by-hand", "by-hand", 200)
+    await teller.until("refunded-by-hand", "partially_refunded")
+
 
 async def _held(teller: Teller) -> None:
     for key in ("captured", "canceled", "held"):
@@ -84,6 +89,21 @@ async def _not_charged(teller: Teller) -> None:
     await teller.get("undone")
 
 
+async def _undone_twice(teller: Teller) -> None:
+    """Its first refund comes back before the books have it."""
+    key, stack = "undone-twice", teller.stack
+    await stack.fault("wrong_amount", payment_id=key, operation="capture")
+    await stack.fault("refund_fails_later", payment_id=key, operation="refund", seconds=0.3)
+    async with stack.database() as db:
+        await db.execute("INSERT INTO accounts VALUES ('suspense', 'TOP', now())")
+    await teller.pay(key, currency="TOP", wait=1)
+    await stack.until_journal_has(key, "refund_failed")
+    async with stack.database() as db:
+        await db.execute("UPDATE accounts SET closed_at = NULL WHERE name = 'suspense' AND currency = 'TOP'")
+    await teller.until(key, "failed")
+    await teller.pay(key, currency="TOP")
+
+
 async def _confirmed(teller: Teller) -> None:
     await teller.pay("confirmed", payment_method="pm_card_authenticationRequired")
     await teller.pay("waits-for-customer", payment_method="pm_card_authenticationRequired")
@@ -91,6 +111,12 @@ async def _confirmed(teller: Teller) -> None:
     await teller.stack.act(asked, "confirm")
     await teller.stack.check("confirmed")
     await teller.until("confirmed", "succeeded")
+    await teller.pay("confirmed-too-late", payment_method="pm_card_authenticationRequired")
+    asked = json.loads((await teller.get("confirmed-too-late"))["text"])
+    await teller.cancel("confirmed-too-late")
+    await teller.stack.act(asked, "confirm", late=True)
+    await teller.stack.check("confirmed-too-late")
+    await teller.stack.until_journal_has("confirmed-too-late", "void")
 
 
 async def _refused(teller: Teller) -> None:

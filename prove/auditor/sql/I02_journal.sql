@@ -2,10 +2,13 @@
 
 -- check: I2 each movement is one transaction
 -- Every capture and refund of the processor is one ledger transaction of the same payment, amount and currency, and the
--- reverse. A refund that failed later stands in the ledger as a reversal of that refund.
+-- reverse. A refund that failed later stands in the ledger as a reversal of that refund; of a charge that was being undone,
+-- one that came back before the books had any of it may stand there with neither.
 WITH processor AS (
     SELECT CASE operation WHEN 'refund_failed' THEN 'reversal-of-' || key ELSE key END AS key, payment_id,
-        CASE operation WHEN 'refund_failed' THEN 'refund_reversal' ELSE operation END AS operation, amount, currency, sequence
+        CASE operation WHEN 'refund_failed' THEN 'refund_reversal' ELSE operation END AS operation, amount, currency, sequence,
+        key AS refund,
+        sum(CASE operation WHEN 'refund' THEN amount WHEN 'refund_failed' THEN -amount END) OVER (PARTITION BY key) AS stands
     FROM journal WHERE operation IN ('capture', 'refund', 'refund_failed')
 ), ledger AS (
     SELECT t.key, t.payment_id, t.operation, sum(e.amount)::bigint AS received, min(e.currency) AS currency, t.sequence,
@@ -13,19 +16,25 @@ WITH processor AS (
     FROM transaction t LEFT JOIN entry e ON e.transaction = t.sequence AND e.class = 'processor_receivable'
     WHERE t.operation IN ('capture', 'refund', 'refund_reversal') OR e.transaction IS NOT NULL
     GROUP BY t.sequence
+), undone AS (
+    SELECT p.key FROM processor p JOIN payment ON id = p.payment_id
+    WHERE status = 'failed' AND p.stands = 0
+      AND NOT EXISTS (SELECT FROM transaction t WHERE t.key IN (p.refund, 'reversal-of-' || p.refund))
 )
 SELECT coalesce(l.payment_id, p.payment_id) AS payment_id,
-    (l.payment_id, l.operation, l.currency, l.received, l.entries) =
-        (p.payment_id, p.operation, p.currency, CASE p.operation WHEN 'refund' THEN -p.amount ELSE p.amount END, 1)
-    -- Once: the same key twice would match itself.
-    AND count(*) OVER (PARTITION BY coalesce(l.key, p.key)) = 1 AS ok,
+    CASE WHEN l.key IS NULL THEN u.key IS NOT NULL
+         ELSE (l.payment_id, l.operation, l.currency, l.received, l.entries) =
+                (p.payment_id, p.operation, p.currency, CASE p.operation WHEN 'refund' THEN -p.amount ELSE p.amount END, 1)
+              -- Once: the same key twice would match itself.
+              AND count(*) OVER (PARTITION BY coalesce(l.key, p.key)) = 1
+    END AS ok,
     jsonb_build_object('processor', to_jsonb(p), 'ledger', to_jsonb(l)) AS evidence
-FROM ledger l FULL JOIN processor p ON p.key = l.key
+FROM ledger l FULL JOIN processor p ON p.key = l.key LEFT JOIN undone u ON u.key = p.key
 
 -- check: I2 each payment's row has the journal's sums
--- amount_captured and amount_refunded are what the processor has taken and given back.
+-- amount_captured and amount_refunded are what the processor has taken and given back; without a row, nothing.
 SELECT coalesce(p.id, m.payment_id) AS payment_id,
-    (p.amount_captured, p.amount_refunded) = (coalesce(m.captured, 0), coalesce(m.refunded, 0)) AS ok,
+    (coalesce(p.amount_captured, 0), coalesce(p.amount_refunded, 0)) = (coalesce(m.captured, 0), coalesce(m.refunded, 0)) AS ok,
     jsonb_build_object('row', to_jsonb(p), 'processor', m.operations) AS evidence
 FROM payment p FULL JOIN moved m ON m.payment_id = p.id
 

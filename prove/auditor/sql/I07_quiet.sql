@@ -66,7 +66,8 @@ WITH asked AS (
     -- A signal that came to a run which was terminated, or a flood of them, may leave nothing.
     SELECT DISTINCT payment, refund_id, false FROM signal
 ), requests AS (
-    SELECT payment_id, id, bool_or(taken) AS taken FROM asked GROUP BY payment_id, id
+    -- Whoever got no answer has asked all the same.
+    SELECT payment_id, id, coalesce(bool_or(taken), false) AS taken FROM asked GROUP BY payment_id, id
 )
 SELECT payment_id, r.status IS NOT NULL AND a.taken IS NOT NULL AS ok,
     jsonb_build_object('refund', id, 'row', r.status, 'taken', a.taken) AS evidence

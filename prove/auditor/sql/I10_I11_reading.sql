@@ -2,13 +2,15 @@
 
 -- check: I10 a refused request changes nothing
 -- Between two fingerprints of the books with nothing but refused requests between them, the books are the same. A payment
--- or refund that is refused for its order or amount leaves a row that says so, for ever; 503 refuses nothing.
+-- or refund that is refused for its order or amount leaves a row that says so, for ever; 503 refuses nothing. A bad request without an answer (its
+-- sender was cut off in the middle of 10 MB) must have changed nothing, either.
 WITH pair AS (
     SELECT line AS after, lead(line) OVER (ORDER BY line) AS until, hash, lead(hash) OVER (ORDER BY line) AS then
     FROM fingerprint
 ), between_them AS (
     SELECT p.after, count(*) AS requests, bool_and(coalesce(t.status BETWEEN 400 AND 499
-        AND t.text !~ '"code": ?"(order_already_paid|payment_not_refundable|refund_exceeds_refundable)"', false)) AS refused
+        AND t.text !~ '"code": ?"(order_already_paid|payment_not_refundable|refund_exceeds_refundable)"', t.call = 'bad')
+        ) AS refused
     FROM pair p JOIN told t ON t.line > p.after AND t.line < p.until GROUP BY p.after
 )
 SELECT NULL::text AS payment_id, p.hash = p.then AS ok,
@@ -53,20 +55,21 @@ SELECT payment_id,
 FROM ordered
 
 -- check: I11 a walk shows what somebody was told before it began
--- Each payment that was answered 201 by then is in a walk of payments, and its charge in one of transactions.
+-- Each payment that somebody was told to be decided by then is in a walk of payments, and its charge in one of transactions.
 WITH known AS (
-    SELECT a.payment AS id, min(a.at) AS at, min(a.line) AS told_in, bool_or(a.says = 'succeeded') AS charged
-    FROM answer a WHERE a.call = 'pay' AND a.status = 201 GROUP BY a.payment
+    SELECT payment AS id, min(at) AS at, min(line) AS told_in,
+        min(at) FILTER (WHERE says IN ('succeeded', 'partially_refunded', 'refunded')) AS charged_at
+    FROM answer WHERE says NOT IN ('absent', 'processing') OR decides GROUP BY payment
 ), due AS (
-    SELECT w.line, w.list, w.filter, k.id AS payment_id, k.told_in, k.at, w.began_at,
+    SELECT w.line, w.list, k.id AS payment_id, k.told_in, k.at, w.began_at,
         CASE w.list WHEN 'payments' THEN k.id ELSE l.id END AS id
-    FROM walk w JOIN known k ON k.at < w.began_at
+    FROM walk w
+    JOIN known k ON CASE w.list WHEN 'payments' THEN k.at ELSE k.charged_at END < w.began_at
     LEFT JOIN payment p ON p.id = k.id
     LEFT JOIN line l ON w.list = 'transactions' AND l.payment_id = k.id AND l.type = 'capture'
     -- By what never changes; what a walk by status or time must show depends on the moment.
     WHERE w.complete AND w.list IN ('payments', 'transactions')
       AND w.filter - '{limit,customer,order_id,currency}'::text[] = '{}'
-      AND (w.list = 'payments' OR k.charged)
       AND (w.filter ->> 'customer' IS NULL OR w.filter ->> 'customer' = p.customer)
       AND (w.filter ->> 'order_id' IS NULL OR w.filter ->> 'order_id' = p.order_id)
       AND (w.filter ->> 'currency' IS NULL OR w.filter ->> 'currency' = p.currency)

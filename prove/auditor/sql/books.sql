@@ -15,6 +15,7 @@ CREATE TEMP TABLE transaction AS
 SELECT sequence, operation_key AS key, payment_id, operation, processor FROM ledger_transactions;
 ALTER TABLE transaction ADD PRIMARY KEY (sequence);
 CREATE INDEX ON transaction (payment_id);
+CREATE INDEX ON transaction (key);
 
 CREATE TEMP TABLE posting AS
 SELECT sequence, transaction, debit_account AS debit, credit_account AS credit, amount, currency FROM postings;
