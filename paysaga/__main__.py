@@ -144,7 +144,7 @@ def reconcile(
 
 
 @app.command()
-def prove(
+def prove(  # noqa: PLR0913, PLR0917 - each is an option
     seed: Annotated[int, typer.Option(help="The same seed gives the same plan.")] = 1,
     payments: Annotated[int, typer.Option(min=1, help="How many customers pay, beside those of the faults.")] = 600,
     minutes: Annotated[float, typer.Option(min=0.1, help="For how long faults are injected, at least.")] = 3.0,
@@ -156,6 +156,11 @@ def prove(
         Path | None, typer.Option(help="Keep the servers' data and the clients' log in this new folder.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show how the seed's plan begins, and run nothing.")] = False,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Plant bugs into copies of this repository: each must be noticed.")
+    ] = False,
+    only: Annotated[str | None, typer.Option(help="With --mutants: only the bug of this name.")] = None,
+    hurry: Annotated[bool, typer.Option("--hurry", hidden=True)] = False,
 ) -> None:
     """Prove the promise: run payments on a stack of its own while it kills, cuts and lies, then audit every one.
 
@@ -165,7 +170,9 @@ def prove(
     from prove.options import Options
 
     wanted = tuple(each.strip() for each in faults.split(",") if each.strip())
-    options = Options(seed, payments, minutes, wanted, report, keep)
+    options = Options(seed, payments, minutes, wanted, report, keep, hurry=hurry)
+    if mutants:
+        raise typer.Exit(command.run_mutants(options, only))
     raise typer.Exit(command.run(options, only_plan=plan))
 
 

@@ -33,8 +33,10 @@ FAULT_SECONDS: Final = 60.0
 AT_ONCE: Final = {Lane.BREAKS: 1, Lane.MISBEHAVES: 3}
 # What has not happened in its time gets so many more turns.
 EXTRA_TURNS: Final = 3
+EXTRA_TURNS_IN_A_HURRY: Final = 1
 # All clients have been answered by then, or something is wrong.
 ANSWERED_SECONDS: Final = 240.0
+ANSWERED_SECONDS_IN_A_HURRY: Final = 40.0
 
 
 class Campaign:
@@ -47,6 +49,8 @@ class Campaign:
         self.memory: list[Sample] = []
         self.problems: list[str] = []
         self._say = say
+        self._extra_turns = EXTRA_TURNS_IN_A_HURRY if options.hurry else EXTRA_TURNS
+        self._answered_seconds = ANSWERED_SECONDS_IN_A_HURRY if options.hurry else ANSWERED_SECONDS
         self._steps = {lane: self._plan(lane) for lane in Lane}
 
     def _plan(self, lane: Lane) -> Iterator[Step]:
@@ -64,7 +68,7 @@ class Campaign:
             self.tally.began = time.time()
             await self._under_faults(field)
             self._say("faults are over; waiting until everything has come to an end")
-            self.problems += await settle(field, self.tally.began)
+            self.problems += await settle(field, self.tally.began, hurry=self.options.hurry)
             await self._refuse_quietly(field)
             told.note("quiet")
             told.flush()
@@ -87,10 +91,10 @@ class Campaign:
             load.enough.set()
             progress.cancel()
             try:
-                await asyncio.wait_for(asyncio.gather(customers, *field.asking), ANSWERED_SECONDS)
+                await asyncio.wait_for(asyncio.gather(customers, *field.asking), self._answered_seconds)
             except TimeoutError:
                 self.problems.append(
-                    f"{len(field.unanswered)} clients without an answer {ANSWERED_SECONDS:.0f} s later"
+                    f"{len(field.unanswered)} clients without an answer {self._answered_seconds:.0f} s later"
                 )
 
     async def _lane(self, lane: Lane, field: Field) -> None:
@@ -102,7 +106,7 @@ class Campaign:
 
     async def _what_is_left(self, lane: Lane, field: Field) -> None:
         """What has not happened yet gets some more turns."""
-        for turn in range(EXTRA_TURNS):
+        for turn in range(self._extra_turns):
             for fault in self.tally.never_fired():
                 if fault.lane is lane:
                     await self._inject(Step(fault, 0.5, f"{self.options.seed}-extra-{turn}-{fault.name}"), field)

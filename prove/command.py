@@ -15,11 +15,14 @@ from prove.auditing import AuditFailed
 from prove.campaign import Campaign
 from prove.catalogue import Fault, Lane, Unknown, chosen
 from prove.faults import FAULTS
+from prove.mutants.copies import CopyFailed
+from prove.mutants.planted import Malformed, planted
+from prove.mutants.runner import NotProven, Runner, noted
 from prove.options import Options
 from prove.plan import plan
 from prove.report.page import write_page
 from prove.report.summary import summary
-from prove.result import Result, write
+from prove.result import Result, read, write
 
 FAILED: Final = 1
 WRONG: Final = 2
@@ -52,6 +55,23 @@ def run(options: Options, *, only_plan: bool = False) -> int:
     _say(summary(result))
     _say(f"report: {page}")
     return 0 if result.passed else FAILED
+
+
+def run_mutants(options: Options, only: str | None) -> int:
+    """The exit code: 0 when every planted bug was noticed, 1 when not, 2 when nothing can be said of them."""
+    # SIGTERM stops what was started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        result, found = uvloop.run(Runner(options, _say).run(planted(only)))
+    except (Malformed, CopyFailed, NotProven) as error:
+        _say(f"paysaga: {error}")
+        return WRONG
+    # Into the report of the campaign in this folder, if there is one.
+    campaign = options.report / "proof.json"
+    page = write_report(noted(read(campaign) if campaign.exists() else result, found), options.report)
+    caught = sum(mutant.caught_by is not None for mutant in found)
+    _say(f"{caught} of {len(found)} planted bugs were noticed; report: {page}")
+    return 0 if caught == len(found) else FAILED
 
 
 async def _campaign(options: Options, faults: list[Fault], data: Path) -> Result:

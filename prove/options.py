@@ -21,6 +21,8 @@ class Options:
     """Where the servers keep their data; a temporary folder, which is deleted, when None."""
     workers: int = 3
     apis: int = 2
+    hurry: bool = False
+    """Of a copy with a planted bug: what doesn't come to its end soon never will."""
 
     @property
     def seconds(self) -> float:

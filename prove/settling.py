@@ -13,6 +13,7 @@ from prove.told import Json
 
 # Waits between tries grow to some minutes while a server is away again and again.
 SECONDS: Final = 240.0
+SECONDS_IN_A_HURRY: Final = 40.0
 RECONCILE_SECONDS: Final = 90
 # What is left after so many runs doesn't heal.
 RECONCILIATIONS: Final = 4
@@ -26,20 +27,21 @@ class NotSettled(Exception):
     """Something did not come to an end in time."""
 
 
-async def settle(field: Field, began: float) -> list[str]:
+async def settle(field: Field, began: float, *, hurry: bool = False) -> list[str]:
     """Heal what nobody asks about, answer who does, and wait until nothing moves; what didn't, in words."""
     await field.ask_processor("DELETE", "/faults")
     await field.ask_processor("POST", "/webhooks", {"mode": "normal"})
     problems: list[str] = []
+    seconds = SECONDS_IN_A_HURRY if hurry else SECONDS
     for what, step in (
         ("clients still had no answer", _answer_everybody(field)),
         ("differences did not heal", _reconcile_until_healed(field, began)),
         ("payments were still under way", _until_at_rest(field)),
     ):
         try:
-            await asyncio.wait_for(step, SECONDS)
+            await asyncio.wait_for(step, seconds)
         except TimeoutError:
-            problems.append(f"{what} after {SECONDS:.0f} s: {await _left(field)}")
+            problems.append(f"{what} after {seconds:.0f} s: {await _left(field)}")
         except NotSettled as error:
             problems.append(str(error))
     return problems
