@@ -26,6 +26,7 @@ COPY workflows workflows
 COPY api api
 COPY paysaga paysaga
 COPY sandbox sandbox
+COPY prove prove
 RUN /tools/bin/uv build --wheel --no-build-isolation --python /tools/bin/python --out-dir /dist \
  && /tools/bin/uv pip install --no-cache --python /venv/bin/python --compile-bytecode --no-deps /dist/*.whl
 
