@@ -4,11 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, Final
+from typing import Final
 
-from temporalio.client import Client
-from temporalio.service import RPCError
-
+from prove.faults.signals import REFUND, noted, wake
 from prove.field import Field
 from prove.told import Json
 
@@ -90,8 +88,8 @@ async def _refunds_by_signal(field: Field, random: Random, key: str, body: Json)
     await field.pay(key, body)
     amount = random.choice([None, body["amount"] // 2])
     request = {"refund_id": "signaled"} | ({} if amount is None else {"amount": amount})
-    taken = await signal_refund(field.temporal, key, request)
-    field.shop.told.note("signal", payment=key, refund_id="signaled", amount=amount, taken=taken)
+    async with noted(field, key, "signaled", amount):
+        await wake(field, key, REFUND, request)
     await field.shop.get(key)
 
 
@@ -170,24 +168,6 @@ class Load:
             await story(self._field, random, key, self._field.body(random, payment_method=method, **more))
         finally:
             self._places.release()
-
-
-async def signal_refund(client: Client, payment: str, request: Any) -> bool:
-    """As a program does that wants a refund whether or not the payment sleeps: signal-with-start. Whether Temporal
-    has taken it."""
-    try:
-        async with asyncio.timeout(5):
-            await client.start_workflow(  # pyright: ignore[reportUnknownMemberType]
-                "PaymentWorkflow",
-                {},
-                id=payment,
-                task_queue="payments",
-                start_signal="request_refund",
-                start_signal_args=[request],
-            )
-    except (RPCError, TimeoutError, RuntimeError):
-        return False
-    return True
 
 
 async def _pause(random: Random) -> None:

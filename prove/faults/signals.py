@@ -42,7 +42,7 @@ def _raw(data: str) -> RawValue:
 
 
 @asynccontextmanager
-async def _noted(field: Field, payment: str, refund_id: str, amount: int | None = None) -> AsyncGenerator[None]:
+async def noted(field: Field, payment: str, refund_id: str, amount: int | None = None) -> AsyncGenerator[None]:
     """The log says whether Temporal has taken what is sent here. Whatever goes wrong with the server is passed over."""
     taken = False
     try:
@@ -54,7 +54,7 @@ async def _noted(field: Field, payment: str, refund_id: str, amount: int | None 
         field.shop.told.note("signal", payment=payment, refund_id=refund_id, amount=amount, taken=taken)
 
 
-async def _wake(field: Field, payment: str, signal: str, *arguments: Any) -> None:
+async def wake(field: Field, payment: str, signal: str, *arguments: Any) -> None:
     """Signal-with-start: it reaches the payment also when it sleeps."""
     await field.temporal.start_workflow(  # pyright: ignore[reportUnknownMemberType]
         "PaymentWorkflow", {}, id=payment, task_queue=TASK_QUEUE, start_signal=signal, start_signal_args=arguments
@@ -67,8 +67,8 @@ async def _refund(field: Field, random: Random) -> str | None:
     amount = random.randint(1, payment["amount"])
 
     async def by_signal() -> None:
-        async with _noted(field, key, "r", amount):
-            await _wake(field, key, REFUND, {"refund_id": "r", "amount": amount})
+        async with noted(field, key, "r", amount):
+            await wake(field, key, REFUND, {"refund_id": "r", "amount": amount})
 
     await asyncio.gather(*(by_signal() for _ in range(3)))
     stands = await until(field, key, lambda p: any(r["id"] == "r" for r in p.get("refunds", [])))
@@ -84,8 +84,8 @@ async def _nonsense(field: Field, random: Random) -> str | None:
     sent += [(json.dumps({"arguments": len(each)}), each) for each in ([], [{"refund_id": "r"}, 2])]
 
     async def one(said: str, arguments: list[Any]) -> None:
-        async with _noted(field, key, _malformed(said.encode())):
-            await _wake(field, key, REFUND, *arguments)
+        async with noted(field, key, _malformed(said.encode())):
+            await wake(field, key, REFUND, *arguments)
 
     await asyncio.gather(*(one(said, arguments) for said, arguments in sent))
     with suppress(RPCError):
@@ -159,7 +159,7 @@ async def _flood(field: Field, random: Random) -> str | None:
                     taken += 1
                 return
             refund_id, amount = ("r", small) if number % 4 else (f"too-much-{number}", large)
-            async with _noted(field, key, refund_id, amount):
+            async with noted(field, key, refund_id, amount):
                 await field.workflow(key).signal(REFUND, {"refund_id": refund_id, "amount": amount})
                 taken += 1
 

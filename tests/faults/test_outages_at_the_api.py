@@ -1,20 +1,19 @@
 """PostgreSQL, Temporal or the worker is away: the API says so within three seconds, and nothing is half done."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-import psutil
 import pytest
 
 from paysaga.dev.http import get_status
 from paysaga.dev.ports import free_ports
 from paysaga.dev.process import Server
 from paysaga.dev.services import ApiProcess
+from prove.faults.processes import frozen
 from tests.harness import Stack, new_key, open_stack
 from tests.refusals import assert_nothing_of, assert_problem, pointers
 
@@ -37,20 +36,6 @@ async def stopped(*servers: Server) -> AsyncGenerator[None]:
     finally:
         for server in reversed(servers):
             await server.start()
-
-
-@asynccontextmanager
-async def frozen(server: Server) -> AsyncGenerator[None]:
-    """It keeps its connections and answers nobody, as a machine does that the network lost."""
-    parent = psutil.Process(server.pid)
-    family = [parent, *parent.children(recursive=True)]
-    for process in family:
-        process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in family:
-            process.send_signal(signal.SIGCONT)
 
 
 async def assert_unavailable(request: Awaitable[httpx2.Response], code: str) -> None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.faults.test_outages_at_the_api import assert_unavailable, frozen, stopped
+from prove.faults.processes import frozen
+from tests.faults.test_outages_at_the_api import assert_unavailable, stopped
 from tests.harness import TAKES_WEBHOOKS, Stack, new_key, open_stack, running
 from tests.webhooks import an_event, outcome, send, stored, told
 from tests.workflow.test_cancellation import closed_status
