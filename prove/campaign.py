@@ -19,7 +19,7 @@ from prove.load import Load
 from prove.options import Options
 from prove.plan import Step, plan
 from prove.result import Audit, Result, Sample
-from prove.settling import settle
+from prove.settling import healed, rest, settle
 from prove.shop import open_shop
 from prove.stack import Stack, open_stack
 from prove.tally import Tally
@@ -48,6 +48,7 @@ class Campaign:
         self.tally = Tally(faults)
         self.memory: list[Sample] = []
         self.problems: list[str] = []
+        self.healed = 0
         self._say = say
         self._extra_turns = EXTRA_TURNS_IN_A_HURRY if options.hurry else EXTRA_TURNS
         self._answered_seconds = ANSWERED_SECONDS_IN_A_HURRY if options.hurry else ANSWERED_SECONDS
@@ -69,7 +70,9 @@ class Campaign:
             await self._under_faults(field)
             self._say("faults are over; waiting until everything has come to an end")
             self.problems += await settle(field, self.tally.began, hurry=self.options.hurry)
+            self.healed = await healed(field)
             await self._refuse_quietly(field)
+            self.problems += await rest(field, hurry=self.options.hurry)
             told.note("quiet")
             told.flush()
             self._say("auditing")
@@ -150,6 +153,7 @@ class Campaign:
             "kills": len(stack.deaths),
             "cuts": cuts,
             "faults": sum(each.fired for each in injections),
+            "healed by reconciliation": self.healed,
         }
         return Result(
             seed=self.options.seed,

@@ -38,8 +38,6 @@ class Field:
     """Payments that nobody asks about any more: only reconciliation can find them."""
     asking: set["asyncio.Task[Any]"] = field(default_factory=set["asyncio.Task[Any]"])
     """Clients who go on asking while the next fault comes."""
-    healed: int = 0
-    """Payments that reconciliation has mended after the faults."""
     _numbers: int = 0
 
     def key(self, word: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,6 +21,8 @@ RECONCILIATIONS: Final = 4
 _NOT_AT_REST: Final = """
     SELECT id FROM payments WHERE status = 'processing' OR unknown_operation IS NOT NULL
     UNION SELECT payment_id FROM refunds WHERE status = 'pending'
+    -- Its last event has no number yet.
+    UNION SELECT payment_id FROM unfed JOIN payment_events USING (position)
 """
 
 
@@ -31,20 +34,27 @@ async def settle(field: Field, began: float, *, hurry: bool = False) -> list[str
     """Heal what nobody asks about, answer who does, and wait until nothing moves; what didn't, in words."""
     await field.ask_processor("DELETE", "/faults")
     await field.ask_processor("POST", "/webhooks", {"mode": "normal"})
-    problems: list[str] = []
+    return [
+        *await _in_time("clients still had no answer", _answer_everybody(field), field, hurry=hurry),
+        *await _in_time("differences did not heal", _reconcile_until_healed(field, began), field, hurry=hurry),
+        *await rest(field, hurry=hurry),
+    ]
+
+
+async def rest(field: Field, *, hurry: bool = False) -> list[str]:
+    """Wait until nothing moves; what does, in words."""
+    return await _in_time("payments were still under way", _until_at_rest(field), field, hurry=hurry)
+
+
+async def _in_time(what: str, step: Coroutine[None, None, None], field: Field, *, hurry: bool) -> list[str]:
     seconds = SECONDS_IN_A_HURRY if hurry else SECONDS
-    for what, step in (
-        ("clients still had no answer", _answer_everybody(field)),
-        ("differences did not heal", _reconcile_until_healed(field, began)),
-        ("payments were still under way", _until_at_rest(field)),
-    ):
-        try:
-            await asyncio.wait_for(step, seconds)
-        except TimeoutError:
-            problems.append(f"{what} after {seconds:.0f} s: {await _left(field)}")
-        except NotSettled as error:
-            problems.append(str(error))
-    return problems
+    try:
+        await asyncio.wait_for(step, seconds)
+    except TimeoutError:
+        return [f"{what} after {seconds:.0f} s: {await _left(field)}"]
+    except NotSettled as error:
+        return [str(error)]
+    return []
 
 
 async def _answer_everybody(field: Field) -> None:
@@ -57,7 +67,6 @@ async def _reconcile_until_healed(field: Field, began: float) -> None:
     found: Json = {}
     for _ in range(RECONCILIATIONS):
         report = await reconcile(field, began)
-        field.healed += report["healed"]
         found = report["found"]
         if not report["healed"] and not found:
             return
@@ -81,8 +90,14 @@ async def reconcile(field: Field, began: float) -> Json:
             await asyncio.sleep(1)
 
 
+async def healed(field: Field) -> int:
+    """How many differences all reconciliations of the campaign, scheduled or not, have found and mended."""
+    async with field.database() as db:
+        return await db.fetchval("SELECT coalesce(sum((report ->> 'healed')::bigint), 0)::bigint FROM reconciliations")
+
+
 async def _until_at_rest(field: Field) -> None:
-    """Nothing undecided, unknown or pending in the books, and no hold that nobody captures is about to lapse."""
+    """Nothing undecided, unknown, pending or not yet told in the books."""
     while await _not_at_rest(field):
         await asyncio.sleep(0.5)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
@@ -16,6 +17,8 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from prove.catalogue import Fault, Inject, Lane
+from prove.faults.misbehaving import misbehaves, until_true
+from prove.faults.webhooks import outcomes, sent
 from prove.field import Field
 from prove.stack import TEMPORAL
 
@@ -82,6 +85,31 @@ async def _abandon(field: Field, random: Random) -> str | None:
     return f"terminated {key}" if await _persistently(_terminate, field, key) else None
 
 
+async def _lose(field: Field, random: Random) -> str | None:
+    """Terminated with its money under way, and neither a client nor a webhook ever tells of it again."""
+    key, operation = field.key("lost"), random.choice(["authorize", "capture"])
+
+    async def is_under_way() -> bool:
+        return not await field.left_of_script(key)
+
+    async def is_done() -> bool:
+        return any(entry["operation"] == operation for entry in await field.journal(key))
+
+    async with sent(field, "drop"):
+        await field.script("slow", payment_id=key, operation=operation, seconds=SLOW_SECONDS)
+        await field.shop.pay(key, field.body(random), wait=0, patience=2)
+        field.gone.add(key)
+        await until_true(is_under_way)
+        if not await _persistently(_terminate, field, key):
+            return None
+        await until_true(is_done)
+    events = (await field.ask_processor("GET", f"/events?payment_id={key}"))["data"]
+    heard = await outcomes(field, [event["id"] for event in events])
+    async with field.database() as db:
+        status = await db.fetchval("SELECT status FROM payments WHERE id = $1", key)
+    return f"lost {key} after its {operation}" if not heard and status == "processing" else None
+
+
 async def _refund_terminated(field: Field, random: Random) -> str | None:
     """Terminated while its refund is under way, which nobody asks for again."""
     key, body = field.key("refunding"), field.body(random)
@@ -132,6 +160,7 @@ async def _restore_old_backup(field: Field, _random: Random) -> str | None:
         for each in (*stack.workers, node):
             await down.enter_async_context(each.busy)
             await each.server.kill()
+            stack.deaths.append((time.time(), each.server.name))
         await asyncio.to_thread(_copy, backup / stack.temporal.database.name, stack.data)
         await node.server.start()
         await asyncio.gather(*(worker.server.start() for worker in stack.workers))
@@ -181,7 +210,9 @@ FAULTS: Final = (
     _deed("workflow-reset", ("F24",), "an operator resets a payment to its first task",
           _to_a_payment_under_way(_reset, "reset")),
     _deed("workflow-terminated-for-good", ("F02", "F24"),
-          "a payment is terminated and nobody asks for it again: reconciliation finds it", _abandon),
+          "a payment is terminated and nobody asks for it again", _abandon),
+    misbehaves("payment-lost", ("F02", "F24", "F36"),
+          "a payment is terminated, its client is gone and its webhooks never come", _lose),
     _deed("refund-terminated", ("F24", "F32"), "a payment is terminated while it refunds", _refund_terminated),
     _deed("workflow-forgotten", ("F29", "F41"), "Temporal has forgotten a payment and its key is used again", _delete),
     _deed("two-reconcilers", ("F51",), "the schedule and two people reconcile at the same time", _reconcile_twice),

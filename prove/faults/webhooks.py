@@ -77,7 +77,7 @@ async def until_told(field: Field, ids: Sequence[str]) -> list[str | None]:
 
 
 @asynccontextmanager
-async def _sent(field: Field, mode: str) -> AsyncGenerator[None]:
+async def sent(field: Field, mode: str) -> AsyncGenerator[None]:
     """All webhooks of the processor for a while."""
     await field.ask_processor("POST", "/webhooks", {"mode": mode})
     try:
@@ -98,7 +98,7 @@ async def _confirmed(field: Field, random: Random, word: str) -> tuple[str, Json
 
 
 async def _repeated(field: Field, random: Random) -> str | None:
-    async with _sent(field, "duplicate"):
+    async with sent(field, "duplicate"):
         if (confirmed := await _confirmed(field, random, "thrice")) is None:
             return None
         key, body = confirmed
@@ -124,7 +124,7 @@ async def _delivered(field: Field, payment: str, type_: str) -> bool:
 
 async def _reversed(field: Field, random: Random) -> str | None:
     """That a refund has failed arrives before that the customer has confirmed."""
-    async with _sent(field, "hold"):
+    async with sent(field, "hold"):
         if (confirmed := await _confirmed(field, random, "reversed")) is None:
             return None
         key, body = confirmed
@@ -147,7 +147,7 @@ async def _told_of(field: Field, payment: str, type_: str) -> bool:
 
 
 async def _dropped(field: Field, random: Random) -> str | None:
-    async with _sent(field, "drop"):
+    async with sent(field, "drop"):
         if (confirmed := await _confirmed(field, random, "dropped")) is None:
             return None
         key, body = confirmed

@@ -123,10 +123,11 @@ def _shift(ids: list[Any]) -> None:
 
 
 PATH, LAST = "each payment's events are a path", "the last event is how the payment stands"
+SUMS = "each payment's row has the journal's sums"
 SHOWN = "a walk shows what there is, in its order"
 
 PLANTS = (
-    Plant("held twice", {"charged once"}, processor=_charge_twice),
+    Plant("held twice", {"charged once", SUMS}, processor=_charge_twice),
     Plant("voided after the capture", {"captured within its hold"}, processor=_void_what_was_captured),
     Plant("an order paid by two", {"an order is paid once"}, books=(
         "DROP INDEX one_payment_for_an_order", "UPDATE payments SET order_id = 'order-1' WHERE id = 'later'",
@@ -136,11 +137,14 @@ PLANTS = (
         "UPDATE ledger_transactions SET operation_key = 'lost' WHERE payment_id = 'charged' AND operation = 'capture'",
     )),
     Plant("another amount was captured", {
-        "each movement is one transaction", "each payment's row has the journal's sums", "told charged is charged",
+        "each movement is one transaction", SUMS, "told charged is charged",
         "charged as it was asked for", "each balance is the processor's",
     }, processor=_capture_something_else),
-    Plant("a row that says less", {"each payment's row has the journal's sums"}, books=(
+    Plant("a row that says less", {SUMS}, books=(
         "UPDATE payments SET amount_captured = 2999 WHERE id = 'captured'",
+    )),
+    Plant("a charge whose hold was another", {SUMS}, books=(
+        "UPDATE payments SET amount_authorized = amount_authorized + 1 WHERE id = 'captured'",
     )),
     Plant("a refund of another amount", {"each refund's row is a refund of the processor"}, books=(
         "UPDATE refunds SET amount = 1001 WHERE id = 'part'",
@@ -155,7 +159,7 @@ PLANTS = (
         "UPDATE postings SET credit_account = 'refunds' WHERE sequence ="
         " (SELECT min(sequence) FROM postings WHERE credit_account = 'sales')",
     )),
-    Plant("a memo of another amount", {"what is held is what is open"}, books=(
+    Plant("a memo of another amount", {"what is held is what is open", SUMS}, books=(
         "UPDATE payments SET amount_authorized = 1 WHERE id = 'held'",
     )),
     Plant("a reservation of another payment", {"what is owed is what is pending"}, books=(
@@ -197,6 +201,10 @@ PLANTS = (
     )),
     Plant("a number left out", {"the feed has no gaps", SHOWN}, books=(
         "UPDATE event_feed SET sequence = sequence + 1 WHERE sequence = (SELECT max(sequence) FROM event_feed)",
+    )),
+    Plant("an event that is never numbered", {"every event has its number", SHOWN}, books=(
+        "INSERT INTO unfed SELECT position FROM event_feed ORDER BY sequence DESC LIMIT 1",
+        "DELETE FROM event_feed WHERE sequence = (SELECT max(sequence) FROM event_feed)",
     )),
     Plant("a status that no event tells", {LAST}, books=(
         "UPDATE payments SET status = 'canceled' WHERE id = 'declined'",

@@ -22,7 +22,7 @@ async def teller(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Tel
         teller = Teller(stack)
         await teller.pay("first")
         await teller.refund("first", "refund", amount=100)
-        teller.end()
+        await teller.end()
         yield teller
 
 

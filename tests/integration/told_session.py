@@ -27,7 +27,7 @@ async def a_varied_session(stack: Stack) -> Teller:
     ):
         await teller.bad(body, 400, 422)
     await teller.books()
-    teller.end()
+    await teller.end()
     return teller
 
 

@@ -32,9 +32,12 @@ SELECT coalesce(l.payment_id, p.payment_id) AS payment_id,
 FROM ledger l FULL JOIN processor p ON p.key = l.key LEFT JOIN undone u ON u.key = p.key
 
 -- check: I2 each payment's row has the journal's sums
--- amount_captured and amount_refunded are what the processor has taken and given back; without a row, nothing.
+-- amount_captured and amount_refunded are what the processor has taken and given back; without a row, nothing. Of what
+-- is held or was charged, amount_authorized is what was held.
 SELECT coalesce(p.id, m.payment_id) AS payment_id,
-    (coalesce(p.amount_captured, 0), coalesce(p.amount_refunded, 0)) = (coalesce(m.captured, 0), coalesce(m.refunded, 0)) AS ok,
+    (coalesce(p.amount_captured, 0), coalesce(p.amount_refunded, 0)) = (coalesce(m.captured, 0), coalesce(m.refunded, 0))
+        AND (p.amount_authorized = m.authorized
+            OR coalesce(p.status, '') NOT IN ('authorized', 'succeeded', 'partially_refunded', 'refunded')) AS ok,
     jsonb_build_object('row', to_jsonb(p), 'processor', m.operations) AS evidence
 FROM payment p FULL JOIN moved m ON m.payment_id = p.id
 

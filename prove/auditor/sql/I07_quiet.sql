@@ -73,3 +73,8 @@ SELECT payment_id, r.status IS NOT NULL AND a.taken IS NOT NULL AS ok,
     jsonb_build_object('refund', id, 'row', r.status, 'taken', a.taken) AS evidence
 FROM refund r FULL JOIN requests a USING (payment_id, id)
 WHERE (r.status IS NOT NULL OR a.taken) AND EXISTS (SELECT FROM quiet)
+
+-- check: I7 every event has its number
+-- Once all is quiet none waits that was there before.
+SELECT payment_id, sequence IS NOT NULL AS ok, jsonb_build_object('position', position, 'type', type) AS evidence
+FROM event WHERE extract(epoch FROM created_at) < (SELECT max(at) FROM quiet)

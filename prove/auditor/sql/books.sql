@@ -31,7 +31,8 @@ CREATE INDEX ON entry (transaction);
 CREATE INDEX ON entry (payment_id);
 
 CREATE TEMP TABLE event AS
-SELECT e.position, f.sequence, w.position IS NOT NULL AS waits, e.payment_id, e.refund_id, e.type, e.data
+SELECT e.position, f.sequence, w.position IS NOT NULL AS waits, e.payment_id, e.refund_id, e.type, e.data,
+    e.created_at
 FROM payment_events e
 LEFT JOIN event_feed f ON f.position = e.position
 LEFT JOIN unfed w ON w.position = e.position;
