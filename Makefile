@@ -6,7 +6,7 @@ JOBS ?= 4
 # Python compiles what it imports once, not in each process: a worker starts in a third of the time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install dev demo test test-benchmarks test-campaign check format lock clean
+.PHONY: help install dev demo test test-benchmarks check format lock clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -34,9 +34,6 @@ test: install ## run the tests against real servers, which they start and stop (
 
 test-benchmarks: install ## run the benchmarks with few payments, and see that they notice what is wrong
 	@$(BIN)/python -m pytest -n 2 -m benchmarks $(ARGS)
-
-test-campaign: install ## run a short campaign of faults, and have every payment audited
-	@$(BIN)/python -m pytest -m campaign $(ARGS)
 
 check: install ## lint, types and import contracts
 	@$(BIN)/ruff check .

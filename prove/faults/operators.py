@@ -28,6 +28,7 @@ MOMENTS: Final = (0.0, 2.0)
 SLOW_SECONDS: Final = 1.2
 # The shop goes on while the backup gets old.
 BACKUP_AGE_SECONDS: Final = 3.0
+LOSING_SECONDS: Final = 8.0
 RPC_TIMEOUT: Final = timedelta(seconds=3)
 PATIENCE_SECONDS: Final = 20.0
 
@@ -95,7 +96,8 @@ async def _lose(field: Field, random: Random) -> str | None:
     async def is_done() -> bool:
         return any(entry["operation"] == operation for entry in await field.journal(key))
 
-    async with sent(field, "drop"):
+    # Others of the processor's webhooks are lost meanwhile: not for long when this can't be started.
+    async with sent(field, "drop"), asyncio.timeout(LOSING_SECONDS):
         await field.script("slow", payment_id=key, operation=operation, seconds=SLOW_SECONDS)
         await field.shop.pay(key, field.body(random), wait=0, patience=2)
         field.gone.add(key)

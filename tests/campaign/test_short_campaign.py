@@ -16,7 +16,6 @@ MINUTES = 2
 SECONDS = 540
 
 
-@pytest.mark.campaign
 @pytest.mark.timeout(SECONDS + 60)
 async def test_payments_under_every_fault_are_charged_once_or_not_at_all_and_everybody_is_told_which(
     tmp_path: Path,
