@@ -32,7 +32,7 @@ demo: install ## show the promise being kept, step by step, in about a minute
 test: install ## run the tests against real servers, which they start and stop (ARGS="-k name")
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-test-benchmarks: install ## run the benchmarks with few payments, and see that they notice what is wrong
+test-benchmarks: install ## run the benchmarks with few payments, see that they notice what is wrong, and the tests of many requests
 	@$(BIN)/python -m pytest -n 2 -m benchmarks $(ARGS)
 
 check: install ## lint, types and import contracts

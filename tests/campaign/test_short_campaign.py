@@ -10,7 +10,7 @@ from prove.faults import FAULTS
 from prove.result import read
 
 SEED = 20261123
-PAYMENTS = 300
+PAYMENTS = 150
 MINUTES = 2
 # Beside other tests a machine is slow, and faults that met nobody get more turns.
 SECONDS = 540
