@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Parallel test processes; each starts servers of its own.
-JOBS ?= 4
+JOBS ?= 5
 # Python compiles what it imports once, not in each process: a worker starts in a third of the time.
 export PYTHONDONTWRITEBYTECODE :=
 
