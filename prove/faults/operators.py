@@ -28,7 +28,8 @@ MOMENTS: Final = (0.0, 2.0)
 SLOW_SECONDS: Final = 1.2
 # The shop goes on while the backup gets old.
 BACKUP_AGE_SECONDS: Final = 3.0
-LOSING_SECONDS: Final = 8.0
+LATE_SECONDS: Final = 2.5
+LOSING_SECONDS: Final = 12.0
 RPC_TIMEOUT: Final = timedelta(seconds=3)
 PATIENCE_SECONDS: Final = 20.0
 
@@ -98,7 +99,8 @@ async def _lose(field: Field, random: Random) -> str | None:
 
     # Others of the processor's webhooks are lost meanwhile: not for long when this can't be started.
     async with sent(field, "drop"), asyncio.timeout(LOSING_SECONDS):
-        await field.script("slow", payment_id=key, operation=operation, seconds=SLOW_SECONDS)
+        # Later than anybody waits for it: the worker that has asked doesn't finish the payment after its workflow's end.
+        await field.script("late_execution", payment_id=key, operation=operation, seconds=LATE_SECONDS)
         await field.shop.pay(key, field.body(random), wait=0, patience=2)
         field.gone.add(key)
         await until_true(is_under_way)
