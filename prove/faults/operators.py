@@ -99,7 +99,7 @@ async def _lose(field: Field, random: Random) -> str | None:
 
     # Others of the processor's webhooks are lost meanwhile: not for long when this can't be started.
     async with sent(field, "drop"), asyncio.timeout(LOSING_SECONDS):
-        # Later than anybody waits for it: the worker that has asked doesn't finish the payment after its workflow's end.
+        # Later than anybody waits for it: a worker that was answered might finish what is terminated.
         await field.script("late_execution", payment_id=key, operation=operation, seconds=LATE_SECONDS)
         await field.shop.pay(key, field.body(random), wait=0, patience=2)
         field.gone.add(key)
