@@ -7,7 +7,12 @@ from enum import Enum, auto
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -73,6 +78,8 @@ class Asking:
                 start_workflow_operation=operation,
                 result_type=answer,
             )
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            return None  # given up, by us or by Temporal: it may go on
         except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError, RPCError, RuntimeError) as error:
             return _no_answer(error)
         finally:

@@ -6,11 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 import structlog
-from temporalio.client import (
-    WithStartWorkflowOperation,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -72,11 +68,9 @@ async def within(deadline: Deadline, looking: Looking, call: Coroutine[Any, Any,
 
 
 def is_closed(error: Exception) -> bool:
-    """What an Update-with-Start says that gave no answer: whether the run that was asked has ended, or goes on after
-    the caller's time. Raises `ProblemError` when Temporal is down."""
+    """Whether an Update-with-Start gave no answer because the run that was asked has ended. Raises `ProblemError`
+    when Temporal is down."""
     match error:
-        case WorkflowUpdateRPCTimeoutOrCancelledError():
-            return False
         # Before we came, or before it answered: asleep, terminated, reset, or failed.
         case WorkflowAlreadyStartedError() | WorkflowUpdateFailedError():
             return True

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from ledger.port import LedgerUnavailable
@@ -224,6 +225,12 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     return problem_response(request, ProblemError(Code.VALIDATION_FAILED, detail, errors=errors))
 
 
+async def _on_client_left(request: Request, _error: Exception) -> JSONResponse:
+    """In the middle of the request: nothing was begun, and nobody reads this."""
+    _log.info("client_left", method=request.method)
+    return problem_response(request, ProblemError(Code.MALFORMED_JSON, "The request ended before its body did."))
+
+
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     _log.error("internal_error", method=request.method, error=type(error).__name__, exc_info=error)
     return problem_response(
@@ -244,6 +251,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(LedgerUnavailable, _on_ledger_unavailable)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(ClientDisconnect, _on_client_left)
     app.add_exception_handler(Exception, _on_bug)
 
 

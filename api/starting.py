@@ -4,7 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -123,7 +128,7 @@ class Payments:
 
     async def _start_and_wait(
         self, payment_id: str, request: RecordedRequest, reuse: WorkflowIDReusePolicy, *, confirmed: bool
-    ) -> Decided | NoAnswer:
+    ) -> Decided | NoAnswer | None:
         """Update-with-Start: starts the payment or joins it, and brings the answer."""
         pay, start = Pay(fingerprint=request.fingerprint()), start_input(request, reuse, self._quiet_period)
         # Temporal keeps the first answer of an ID, also of a run that was terminated since: that would start no other.
@@ -145,6 +150,8 @@ class Payments:
                 start_workflow_operation=operation,
                 result_type=PayAnswer,
             )
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            return None  # given up, by us or by Temporal: whether it was started, nobody has said
         # RuntimeError: the client connects when it is first used, and can't.
         except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError, RPCError, RuntimeError) as error:
             return _no_answer(error)

@@ -16,7 +16,7 @@ from prove.shop import Reply
 from prove.told import Json
 
 DUPLICATES: Final = 50
-REFUNDS: Final = 50
+REFUNDS: Final = 30
 OF_ONE_ORDER: Final = 8
 IMPATIENT_TRIES: Final = 6
 IMPATIENCE_SECONDS: Final = (0.005, 0.2)

@@ -11,7 +11,7 @@ from prove.shop import Reply
 from prove.told import Json
 
 # Whatever is killed meanwhile is back by then. What goes on afterwards is the auditor's business.
-GIVE_UP_SECONDS: Final = 30.0
+GIVE_UP_SECONDS: Final = 50.0
 AFTERWARDS_SECONDS: Final = 5.0
 LOOK_EVERY_SECONDS: Final = 0.1
 CHARGED: Final = frozenset({"succeeded", "partially_refunded", "refunded"})

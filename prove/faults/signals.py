@@ -155,12 +155,12 @@ async def _flood(field: Field, random: Random) -> str | None:
                 return
             if number % 2:
                 with suppress(RPCError):
-                    await field.workflow(key).signal("check", {"events": [f"evt-{number}"]})
+                    await wake(field, key, "check", {"events": [f"evt-{number}"]})
                     taken += 1
                 return
             refund_id, amount = ("r", small) if number % 4 else (f"too-much-{number}", large)
             async with noted(field, key, refund_id, amount):
-                await field.workflow(key).signal(REFUND, {"refund_id": refund_id, "amount": amount})
+                await wake(field, key, REFUND, {"refund_id": refund_id, "amount": amount})
                 taken += 1
 
     await asyncio.gather(*map(one, range(FLOOD)))

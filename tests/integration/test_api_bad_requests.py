@@ -1,5 +1,6 @@
 """Requests that are wrong before their body is read: who sends it, its type, its size, its address."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx2
@@ -175,3 +176,18 @@ async def test_payment_sent_to_an_address_with_a_slash_too_many_leaves_no_trace(
     reply = await stack.http.post("/v1/payments/", content=json_with(), headers=headers)
     assert_problem(reply, 404, "not_found")
     await assert_left_no_trace(stack, key)
+
+
+async def test_client_that_leaves_in_the_middle_of_its_request_is_no_bug_and_pays_nothing(stack: Stack) -> None:
+    key, before = new_key("left"), len(stack.api.log.read_text())
+    _, writer = await asyncio.open_connection("127.0.0.1", stack.api.port)
+    head = f"POST /v1/payments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\nIdempotency-Key: {key}\r\n"
+    writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+    await writer.drain()
+    await asyncio.sleep(0.3)
+    writer.close()
+    async with asyncio.timeout(10):
+        while key not in (said := stack.api.log.read_text()[before:]) and "client_left" not in said:
+            await asyncio.sleep(0.1)
+    assert "internal_error" not in said
+    assert (await stack.http.get(f"/v1/payments/{key}")).status_code == 404
