@@ -196,7 +196,7 @@ FAULTS: Final = (
     misbehaves("client-reuses-key-when-closed", ("F26",), "another request with a key whose workflow has ended",
                _reused_when_closed),
     misbehaves("client-pays-order-again", ("F27",), "one order with several keys, at once and afterwards", _one_order),
-    misbehaves("client-refunds-at-once", ("F30",), "fifty refunds at once of about three times the charge",
+    misbehaves("client-refunds-at-once", ("F30",), "thirty refunds at once of about three times the charge",
                _refunds_at_once),
     misbehaves("client-everything-at-once", ("F31",), "capture, cancel and refund of a hold at once",
                _everything_at_once),
