@@ -35,8 +35,12 @@ class PaymentRuns(Protocol):
         """How the payment's last workflow ended, if none is running; `unknown` if Temporal knows of none."""
         ...
 
+    async def killed(self, period: Period, limit: int) -> Sequence[str]:
+        """Payments of which a run was terminated, or timed out, in this period."""
+        ...
+
     async def restore(self, payment_id: str) -> bool:
-        """Start a payment whose row was lost here again, as it was asked for: its run looks up before it sends.
+        """Start a payment that has no row here again, as it was asked for: its run looks up before it sends.
 
         False if Temporal doesn't know it, or knows that it ended without a charge.
         """
@@ -86,11 +90,12 @@ class ReconciliationActivities:
                 found = [item for item in found if not _within(item, begin.period)]
             if found:
                 await self._books.add_looked_up(begin.id, found)
-            return len(await self._books.differences_that_heal(begin.id, TOLD_MAX))
+            healing = await self._books.differences_that_heal(begin.id, TOLD_MAX)
+            return len({one.payment_id for one in healing} | await self._unclaimed(begin))
 
     @activity.defn
     async def heal(self, begin: Begin) -> int:
-        """Tell payments to look, and start those again whose rows were lost.
+        """Tell payments to look, and start those again that have no row: it was lost, or never written.
 
         Returns how many there is hope for: Temporal doesn't know each payment that we don't know.
         """
@@ -99,8 +104,9 @@ class ReconciliationActivities:
             for one in healing:
                 if one.known:
                     await self._inbox.store_event(_event(begin.id, self._record.name, one))
-            lost = [one.payment_id for one in healing if not one.known]
-            return len(healing) - (await _each(lost, self._restore)).count(False)
+            unclaimed = await self._unclaimed(begin) - {one.payment_id for one in healing}
+            lost = [one.payment_id for one in healing if not one.known] + sorted(unclaimed)
+            return len(healing) + len(unclaimed) - (await _each(lost, self._restore)).count(False)
 
     @activity.defn
     async def finish(self, end: End) -> Report:
@@ -113,6 +119,15 @@ class ReconciliationActivities:
         if await self._record.items_of(operation_key(OperationKind.REFUND, payment_id)):
             return False
         return await self._runs.restore(payment_id)
+
+    async def _unclaimed(self, begin: Begin) -> set[str]:
+        """Payments that were accepted, and whose workflow was killed before it had written anything down."""
+        if begin.source is not Source.RECORD:
+            return set()
+        killed = await self._runs.killed(begin.period, TOLD_MAX)
+        without = await self._books.without_row(killed)
+        ends = await _each(without, self._runs.stopped)
+        return {payment for payment, end in zip(without, ends, strict=True) if end is not None}
 
     async def _stopped(self, before: datetime) -> Mapping[str, str]:
         stopped: dict[str, str] = {}

@@ -1,6 +1,7 @@
 """What Temporal knows of payments, for reconciliation."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -12,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.opening import start_input, start_options
 from payments.messages import Start
 from payments.request import RecordedRequest
+from payments.settlement import Period
 from payments.state import NOT_CHARGED
 from workflows import names
 
@@ -40,6 +42,14 @@ class TemporalRuns:
         if described.status is None or described.status is WorkflowExecutionStatus.RUNNING:
             return None
         return described.status.name.lower()
+
+    async def killed(self, period: Period, limit: int) -> Sequence[str]:
+        """See `PaymentRuns.killed`."""
+        query = (
+            "WorkflowType = 'PaymentWorkflow' AND ExecutionStatus IN ('Terminated', 'TimedOut')"
+            f" AND CloseTime >= '{period.start.isoformat()}' AND CloseTime < '{period.end.isoformat()}'"
+        )
+        return [run.id async for run in self._client.list_workflows(query, limit=limit)]
 
     async def restore(self, payment_id: str) -> bool:
         """See `PaymentRuns.restore`."""

@@ -56,6 +56,10 @@ class Reconciliations(Protocol):
         """Payments that a workflow must be at work on, unchanged since then; the ids above `after`."""
         ...
 
+    async def without_row(self, payments: Sequence[str]) -> tuple[str, ...]:
+        """Those of these payments that were never claimed here, each once."""
+        ...
+
     async def replace_stopped(self, run: str, stopped: Mapping[str, str]) -> None:
         """Those of them that no workflow is at work on, and how their last one ended."""
         ...

@@ -51,6 +51,11 @@ WHERE (status IN ('processing', 'requires_action', 'authorized') OR amount_refun
   AND id > $1 AND updated_at < $2
 ORDER BY id LIMIT $3
 
+-- name: without_row
+-- Of these, what was never claimed.
+SELECT DISTINCT id FROM unnest($1::text[]) AS asked (id)
+WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = asked.id) ORDER BY id
+
 -- name: add_stopped
 INSERT INTO settlement_items (reconciliation, operation, reference, payment_id, amount, currency, state, line)
 SELECT $1, 'workflow', payment, payment, 0, 'XXX', state, 0

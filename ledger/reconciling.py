@@ -96,6 +96,14 @@ class PostgresReconciliations(Connected):
 
         return await self._run(work)
 
+    async def without_row(self, payments: Sequence[str]) -> tuple[str, ...]:
+        """See `Reconciliations.without_row`."""
+
+        async def work(connection: Connection) -> tuple[str, ...]:
+            return tuple(row["id"] for row in await connection.fetch(RECONCILIATION["without_row"], list(payments)))
+
+        return await self._run(work)
+
     async def replace_stopped(self, run: str, stopped: Mapping[str, str]) -> None:
         """See `Reconciliations.replace_stopped`."""
 

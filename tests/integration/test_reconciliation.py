@@ -195,6 +195,20 @@ async def test_hold_and_pending_refund_whose_workflows_were_terminated_go_on(sho
     await shop.assert_books_agree(pending)
 
 
+async def test_payment_that_was_accepted_and_terminated_before_it_was_written_down_is_paid(own_stack: Stack) -> None:
+    start, key = datetime.now(UTC), new_key("accepted")
+    await own_stack.worker.stop()
+    assert (await own_stack.pay(key, wait=0)).status_code == 202
+    await (await handle_of(own_stack, key)).terminate()
+    await own_stack.worker.start()
+    report = await reconcile(own_stack, start)
+    assert (report.healed, report.found) == (1, {})
+    assert (await own_stack.get(key))["status"] == "succeeded"
+    assert await own_stack.journal_operations(key) == ["authorize", "capture"]
+    await own_stack.assert_books_agree(key)
+    assert (await reconcile(own_stack, start)).healed == 0
+
+
 async def test_case_is_closed_once_both_sides_agree_and_another_one_if_they_differ_again(shop: Stack) -> None:
     start = datetime.now(UTC)
     key = new_key("corrected")
