@@ -83,7 +83,8 @@ class Stack:
             self.data / "processor.db", self.processor_port, flags=flags, webhook_secret=WEBHOOK_SECRET
         )
         self.nodes[PROCESSOR] = Node(processor)
-        await asyncio.gather(self.temporal.start(), processor.start(), self._migrate())
+        await asyncio.gather(self.temporal.start(), processor.start())
+        await self._migrate()
         for number in range(workers):
             await self._add_worker(f"worker-{number + 1}")
         for number in range(apis):
