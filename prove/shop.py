@@ -122,7 +122,9 @@ class Shop:
         try:
             async with asyncio.timeout(patience):
                 data = io.BytesIO(content) if content is not None and len(content) > LARGE_BYTES else content
-                async with self._session.request(method, url, headers=headers, data=data) as reply:
+                async with self._session.request(
+                    method, url, headers=headers, data=data, allow_redirects=False
+                ) as reply:
                     text = await reply.text(errors="replace")
                     return Reply(reply.status, text, float(reply.headers.get("Retry-After", "0.2")))
         except (aiohttp.ClientError, TimeoutError, OSError):

@@ -180,7 +180,7 @@ def _memory(chance: random.Random, seconds: int, injections: tuple[Injection, ..
 
 
 def _faults(chance: random.Random) -> Iterator[FaultCount]:
-    for number in range(1, 54):
+    for number in range(1, 55):
         name = f"F{number:02}"
         if name in _LEFT_OUT:
             continue

@@ -13,4 +13,6 @@ LEFT_OUT: Final = (
     LeftOut("F49", "a key older than the processor remembers: takes a day, or a setting that no production has;"
             " tests/faults/test_old_unknown_outcomes.py"),
     LeftOut("F50", "settlement files: tests/integration/test_reconcile_command.py plants every class"),
+    LeftOut("F54", "a ledger that was restored from a backup older than the processor: tests/integration/"
+            "test_reconciliation.py loses the rows of payments and reconciles"),
 )  # fmt: skip

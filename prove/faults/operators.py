@@ -151,7 +151,7 @@ async def _delete(field: Field, random: Random) -> str | None:
 
 async def _restore_old_backup(field: Field, _random: Random) -> str | None:
     """Temporal's database as it was some seconds ago: whatever began meanwhile is unknown to it, and what went on is
-    done again. Workers are down meanwhile, as docs/operating.md wants it: they would go on from what they remember."""
+    done again. Workers are down meanwhile, as docs/deploying.md wants it: they would go on from what they remember."""
     stack, node = field.stack, field.stack.nodes[TEMPORAL]
     backup = stack.data / "temporal-backup"
     async with node.busy:
@@ -220,6 +220,6 @@ FAULTS: Final = (
     _deed("refund-terminated", ("F24", "F32"), "a payment is terminated while it refunds", _refund_terminated),
     _deed("workflow-forgotten", ("F29", "F41"), "Temporal has forgotten a payment and its key is used again", _delete),
     _deed("two-reconcilers", ("F51",), "the schedule and two people reconcile at the same time", _reconcile_twice),
-    Fault("temporal-restored", ("F24", "F54"), "Temporal's database is restored from an older state", "kill",
+    Fault("temporal-restored", ("F24",), "Temporal's database is restored from an older state", "kill",
           Lane.BREAKS, _restore_old_backup),
 )  # fmt: skip
