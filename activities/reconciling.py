@@ -125,18 +125,20 @@ class ReconciliationActivities:
         if begin.source is not Source.RECORD:
             return set()
         killed = await self._runs.killed(begin.period, TOLD_MAX)
-        without = await self._books.without_row(killed)
-        ends = await _each(without, self._runs.stopped)
-        return {payment for payment, end in zip(without, ends, strict=True) if end is not None}
+        return set(await self._ended(await self._books.without_row(killed)))
 
     async def _stopped(self, before: datetime) -> Mapping[str, str]:
         stopped: dict[str, str] = {}
         after = ""
         while payments := await self._books.not_done(after, before, _PORTION):
-            ends = await _each(payments, self._runs.stopped)
-            stopped |= {payment: end for payment, end in zip(payments, ends, strict=True) if end is not None}
+            stopped |= await self._ended(payments)
             after = payments[-1]
         return stopped
+
+    async def _ended(self, payments: Sequence[str]) -> dict[str, str]:
+        """Those that no workflow is at work on, and how their last one ended."""
+        ends = await _each(payments, self._runs.stopped)
+        return {payment: end for payment, end in zip(payments, ends, strict=True) if end is not None}
 
 
 def _event(run: str, processor: str, one: Healing) -> WebhookEvent:
