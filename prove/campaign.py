@@ -19,7 +19,7 @@ from prove.load import Load
 from prove.options import Options
 from prove.plan import Step, plan
 from prove.result import Audit, Result, Sample
-from prove.settling import healed, rest, settle
+from prove.settling import healed, look, rest, settle
 from prove.shop import open_shop
 from prove.stack import Stack, open_stack
 from prove.tally import Tally
@@ -34,8 +34,9 @@ AT_ONCE: Final = {Lane.BREAKS: 1, Lane.MISBEHAVES: 3}
 # What has not happened in its time gets so many more turns.
 EXTRA_TURNS: Final = 3
 EXTRA_TURNS_IN_A_HURRY: Final = 1
-# All clients have been answered by then, or something is wrong.
-ANSWERED_SECONDS: Final = 240.0
+# All clients have been answered so long after the last one has come, or something is wrong. Waits between tries grow to
+# five minutes.
+ANSWERED_SECONDS: Final = 420.0
 ANSWERED_SECONDS_IN_A_HURRY: Final = 40.0
 
 
@@ -67,38 +68,46 @@ class Campaign:
         ):
             self._say(f"stack is up: {', '.join(stack.nodes)}; {len(self.faults)} faults")
             self.tally.began = time.time()
-            await self._under_faults(field)
-            self._say("faults are over; waiting until everything has come to an end")
-            self.problems += await settle(field, self.tally.began, hurry=self.options.hurry)
-            self.healed = await healed(field)
-            await self._refuse_quietly(field)
-            self.problems += await rest(field, hurry=self.options.hurry)
-            told.note("quiet")
-            told.flush()
-            self._say("auditing")
-            audited = await audit(stack, told.path, data / "audit.json")
-            code, said = await stack.run("verify")
-            if code:
-                self.problems.append(f"paysaga verify: {said[-500:]}")
-            found = await versions(field)
+            async with _in_background(stack.watch()):
+                await self._under_faults(field)
+                self._say("faults are over; waiting until everything has come to an end")
+                await self._until_quiet(field)
+                self._say("auditing")
+                audited = await audit(stack, told.path, data / "audit.json")
+                code, said = await stack.run("verify")
+                if code:
+                    self.problems.append(f"paysaga verify: {said[-500:]}")
+                found = await versions(field)
         told.close()
         return self._result(began, stack, told, audited, found)
 
+    async def _until_quiet(self, field: Field) -> None:
+        """From the last fault on; then everybody looks at how it stands."""
+        hurry = self.options.hurry
+        await field.stack.all_is_up()
+        self.problems += await settle(field, self.tally.began, hurry=hurry)
+        self.healed = await healed(field)
+        await self._refuse_quietly(field)
+        self.problems += await rest(field, hurry=hurry)
+        self.problems += await look(field, hurry=hurry)
+        field.shop.told.note("quiet")
+        field.shop.told.flush()
+
     async def _under_faults(self, field: Field) -> None:
         load = Load(field, self.options.payments, self.options.seconds)
-        async with _in_background(field.stack.watch(), sample_memory(field.stack, self.tally, self.memory)):
+        async with _in_background(sample_memory(field.stack, self.tally, self.memory)):
             customers = asyncio.create_task(load.run())
             progress = asyncio.create_task(self._tell_progress(load))
             await asyncio.gather(*(self._lane(lane, field) for lane in Lane for _ in range(AT_ONCE[lane])))
             await asyncio.gather(*(self._what_is_left(lane, field) for lane in Lane))
             load.enough.set()
-            progress.cancel()
             try:
+                await load.until_all_have_come(self._answered_seconds)
                 await asyncio.wait_for(asyncio.gather(customers, *field.asking), self._answered_seconds)
             except TimeoutError:
-                self.problems.append(
-                    f"{len(field.unanswered)} clients without an answer {self._answered_seconds:.0f} s later"
-                )
+                waiting = len(field.unanswered) + len(field.shop.waiting)
+                self.problems.append(f"{waiting} clients without an answer {self._answered_seconds:.0f} s later")
+            progress.cancel()
 
     async def _lane(self, lane: Lane, field: Field) -> None:
         """Fault after fault until the time is over."""
@@ -144,6 +153,8 @@ class Campaign:
         never = [fault.name for fault in self.tally.never_fired()]
         problems = [*self.problems, *stack.unexpected]
         problems += [f"armed and never happened: {name}" for name in never]
+        if not self.options.faults:
+            problems += [f"looked at nothing: {each.name}" for each in audited.checks if not each.looked_at]
         if audited.violations:
             problems.append(f"{len(audited.violations)} violations")
         cuts = sum(each.kind == "cut" and each.fired for each in injections)

@@ -141,6 +141,7 @@ class Load:
     def __init__(self, field: Field, payments: int, seconds: float) -> None:
         self.begun = 0
         self.enough = asyncio.Event()
+        self._all_have_come = asyncio.Event()
         self._field = field
         self._payments = payments
         self._seconds = seconds
@@ -156,6 +157,17 @@ class Load:
                 await self._places.acquire()
                 customers.create_task(self._customer(self.begun))
                 self.begun += 1
+            self._all_have_come.set()
+
+    async def until_all_have_come(self, seconds: float) -> None:
+        """Raises `TimeoutError` when nobody new has come for so long: all places are taken by those who wait."""
+        while not self._all_have_come.is_set():
+            begun = self.begun
+            try:
+                await asyncio.wait_for(self._all_have_come.wait(), seconds)
+            except TimeoutError:
+                if self.begun == begun:
+                    raise
 
     async def _customer(self, number: int) -> None:
         random = Random(f"{self._field.seed}-customer-{number}")

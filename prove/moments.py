@@ -63,12 +63,18 @@ def answer(reply: bytes) -> Fate:
     return answered
 
 
+class NotWhole(Exception):
+    """The message can't be changed any more; it goes on as it was."""
+
+
 def edit(old: bytes, new: bytes) -> Fate:
     """They go on with other words of the same length."""
     if len(old) != len(new):
         raise ValueError("other words of the same length, or the message is not whole any more")
 
     def edited(_connection: Connection, _direction: Direction, data: bytes) -> bytes | None:
+        if old not in data:
+            raise NotWhole("the words came in two pieces, one of which has gone on")
         return data.replace(old, new)
 
     return edited
@@ -175,16 +181,20 @@ class Moment:
 
     async def act(self, connection: Connection, direction: Direction, data: bytes) -> bytes | None:
         """See `Watch.act`."""
+        passed: bytes | None = data
         try:
             if self.point.after:
                 connection.forward(direction, data)
+                passed = None
             if self._strike is not None and self.seen_on is not None:
                 await self._strike(self.seen_on)
+            if not self.point.after:
+                passed = self.point.fate(connection, direction, data)
         except Exception as error:  # for whoever waits for the moment
             self._error = error
         finally:
             self._over.set()
-        return None if self.point.after else self.point.fate(connection, direction, data)
+        return passed
 
     def _find(
         self, link: Link, connection: Connection, direction: Direction, text: bytes, start: int

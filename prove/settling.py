@@ -9,15 +9,16 @@ from typing import Final
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
+from prove.faults.readers import LISTS, read_all
 from prove.field import TASK_QUEUE, Field
 from prove.told import Json
 
-# Waits between tries grow to some minutes while a server is away again and again.
-SECONDS: Final = 240.0
+# Waits between tries grow to five minutes while a server is away again and again.
+SECONDS: Final = 420.0
 SECONDS_IN_A_HURRY: Final = 40.0
 RECONCILE_SECONDS: Final = 90
-# What is left after so many runs doesn't heal.
-RECONCILIATIONS: Final = 4
+# GETs at once, in the end.
+LOOKS_AT_ONCE: Final = 16
 _NOT_AT_REST: Final = """
     SELECT id FROM payments WHERE status = 'processing' OR unknown_operation IS NOT NULL
     UNION SELECT payment_id FROM refunds WHERE status = 'pending'
@@ -26,17 +27,13 @@ _NOT_AT_REST: Final = """
 """
 
 
-class NotSettled(Exception):
-    """Something did not come to an end in time."""
-
-
 async def settle(field: Field, began: float, *, hurry: bool = False) -> list[str]:
     """Heal what nobody asks about, answer who does, and wait until nothing moves; what didn't, in words."""
     await field.ask_processor("DELETE", "/faults")
     await field.ask_processor("POST", "/webhooks", {"mode": "normal"})
     return [
         *await _in_time("clients still had no answer", _answer_everybody(field), field, hurry=hurry),
-        *await _in_time("differences did not heal", _reconcile_until_healed(field, began), field, hurry=hurry),
+        *await _heal(field, began, hurry=hurry),
         *await rest(field, hurry=hurry),
     ]
 
@@ -46,32 +43,55 @@ async def rest(field: Field, *, hurry: bool = False) -> list[str]:
     return await _in_time("payments were still under way", _until_at_rest(field), field, hurry=hurry)
 
 
+async def look(field: Field, *, hurry: bool = False) -> list[str]:
+    """Everybody asks how their payment stands, and people read every list; who couldn't, in words."""
+    return await _in_time("somebody could not see how it stands", _look_at_everything(field), field, hurry=hurry)
+
+
+async def _heal(field: Field, began: float, *, hurry: bool) -> list[str]:
+    found = Json()
+    healing = _reconcile_until_healed(field, began, found)
+    words = await _in_time("differences did not heal", healing, field, hurry=hurry)
+    return [f"{each}; found: {json.dumps(found)}" for each in words]
+
+
 async def _in_time(what: str, step: Coroutine[None, None, None], field: Field, *, hurry: bool) -> list[str]:
     seconds = SECONDS_IN_A_HURRY if hurry else SECONDS
     try:
         await asyncio.wait_for(step, seconds)
     except TimeoutError:
         return [f"{what} after {seconds:.0f} s: {await _left(field)}"]
-    except NotSettled as error:
-        return [str(error)]
     return []
 
 
 async def _answer_everybody(field: Field) -> None:
     """Clients who want to know ask again, each until it has an answer. Those who are gone don't."""
-    await asyncio.gather(*(field.pay(key, body) for key, body in list(field.unanswered.items())))
+    await asyncio.gather(
+        *(field.pay(key, body) for key, body in list(field.unanswered.items())), field.shop.answer_who_waits()
+    )
 
 
-async def _reconcile_until_healed(field: Field, began: float) -> None:
-    """Whatever was lost is found by comparing, again and again until a run heals nothing."""
-    found: Json = {}
-    for _ in range(RECONCILIATIONS):
+async def _reconcile_until_healed(field: Field, began: float, found: Json) -> None:
+    """Whatever was lost is found by comparing, again and again until a run heals nothing; `found` is what is left."""
+    while True:
         report = await reconcile(field, began)
-        found = report["found"]
+        found.clear()
+        found.update(report["found"])
         if not report["healed"] and not found:
             return
         await asyncio.sleep(1)
-    raise NotSettled(f"reconciliation still finds differences: {json.dumps(found)}")
+
+
+async def _look_at_everything(field: Field) -> None:
+    places = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+    async def one(payment: str) -> None:
+        async with places:
+            await field.shop.get_until_answered(payment)
+
+    await asyncio.gather(*map(one, sorted(field.shop.paid_for)))
+    while len(await read_all(field, at_rest=True)) < len(LISTS):
+        await asyncio.sleep(1)
 
 
 async def reconcile(field: Field, began: float) -> Json:

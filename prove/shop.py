@@ -48,16 +48,24 @@ class Reply:
         return said if isinstance(said, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
+Ask = Callable[[], Awaitable[Reply]]
+
+
 class Shop:
     """Sends requests to any of the APIs, as a load balancer does."""
 
     def __init__(self, stack: Stack, told: Told, session: aiohttp.ClientSession, random: Random) -> None:
         self.stack = stack
         self.told = told
+        self.waiting: dict[object, Ask] = {}
+        """What clients have asked for who want to know in the end, and have no answer yet."""
+        self.paid_for: set[str] = set()
+        """Every payment that anybody has ever asked for."""
         self._session = session
         self._random = random
 
     async def pay(self, key: str, body: Json, *, wait: int | None = None, **more: Any) -> Reply:
+        self.paid_for.add(key)
         return await self.send("pay", "/v1/payments", payment=key, id_=key, body=body, wait=wait, **more)
 
     async def capture(self, payment: str, key: str, amount: int | None = None, **more: Any) -> Reply:
@@ -140,22 +148,37 @@ class Shop:
 
     async def refund_until_answered(self, payment: str, refund: str, amount: int | None = None, **more: Any) -> Reply:
         """The same for a refund."""
-        return await until_answered(lambda: self.refund(payment, refund, amount, **more))
+        return await self._want(lambda: self.refund(payment, refund, amount, **more))
 
     async def capture_until_answered(self, payment: str, key: str, amount: int | None = None, **more: Any) -> Reply:
         """And for a capture."""
-        return await until_answered(lambda: self.capture(payment, key, amount, **more))
+        return await self._want(lambda: self.capture(payment, key, amount, **more))
 
     async def cancel_until_answered(self, payment: str, key: str = "cancel", **more: Any) -> Reply:
         """And for a cancellation."""
-        return await until_answered(lambda: self.cancel(payment, key, **more))
+        return await self._want(lambda: self.cancel(payment, key, **more))
 
     async def get_until_answered(self, payment: str) -> Reply:
         """And for how a payment stands."""
-        return await until_answered(lambda: self.get(payment))
+        return await self._want(lambda: self.get(payment))
+
+    async def answer_who_waits(self) -> None:
+        """Whoever was cut off while they waited asks again, each until it has an answer."""
+
+        async def again(who: object, ask: Ask) -> None:
+            await until_answered(ask)
+            self.waiting.pop(who, None)
+
+        await asyncio.gather(*(again(who, ask) for who, ask in list(self.waiting.items())))
+
+    async def _want(self, ask: Ask) -> Reply:
+        self.waiting[who := object()] = ask
+        reply = await until_answered(ask)
+        self.waiting.pop(who, None)
+        return reply
 
 
-async def until_answered(ask: Callable[[], Awaitable[Reply]]) -> Reply:
+async def until_answered(ask: Ask) -> Reply:
     """Ask again and again, as slowly as the service wants it."""
     while not (reply := await ask()).is_answer:
         await asyncio.sleep(min(reply.retry_after, LONGEST_PAUSE_SECONDS))

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from paysaga.dev.errors import DevStackError
 from paysaga.dev.ports import HOST, free_ports
@@ -31,6 +31,8 @@ SETTINGS: Final = {
 PROCESSOR_FLAGS: Final = ("--action-period", "20", "--webhook-events", "all")
 POSTGRES, TEMPORAL, PROCESSOR, CLIENTS = "postgres", "temporal", "processor", "clients"
 WATCH_SECONDS: Final = 0.2
+
+Said = TypeVar("Said")
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Stack:
         """When which process was killed, in seconds since the epoch."""
         self.unexpected: list[str] = []
         """Processes that ended although nobody had killed them."""
+        self._deeds: set[asyncio.Task[Any]] = set()
 
     @property
     def workers(self) -> list[Node]:
@@ -142,23 +145,37 @@ class Stack:
 
     async def kill(self, name: str, down_seconds: float = 0.0, dead: asyncio.Event | None = None) -> str:
         """Kill it with -9, and start it again after so long; what happened, in words. `dead` is set in between."""
-        async with self.nodes[name].busy:
-            server = self.nodes[name].server
-            await server.kill()
-            self.deaths.append((time.time(), name))
-            if dead is not None:
-                dead.set()
-            await asyncio.sleep(down_seconds)
-            await server.start()
-        return f"killed {name}"
+
+        async def killed() -> str:
+            async with self.nodes[name].busy:
+                server = self.nodes[name].server
+                await server.kill()
+                self.deaths.append((time.time(), name))
+                if dead is not None:
+                    dead.set()
+                await asyncio.sleep(down_seconds)
+                await server.start()
+            return f"killed {name}"
+
+        return await self.to_its_end(killed())
 
     async def restart(self, name: str) -> str:
         """Let it finish, as a deployment does, and start it again."""
-        async with self.nodes[name].busy:
-            server = self.nodes[name].server
-            await server.stop()
-            await server.start()
-        return f"restarted {name}"
+
+        async def restarted() -> str:
+            async with self.nodes[name].busy:
+                server = self.nodes[name].server
+                await server.stop()
+                await server.start()
+            return f"restarted {name}"
+
+        return await self.to_its_end(restarted())
+
+    async def to_its_end(self, deed: Coroutine[None, None, Said]) -> Said:
+        """Whoever has no time to wait for it leaves it to itself: what was taken down comes up again."""
+        self._deeds.add(task := asyncio.create_task(deed))
+        task.add_done_callback(self._deeds.discard)
+        return await asyncio.shield(task)
 
     async def watch(self) -> None:
         """Until cancelled: start again whatever ends by itself, and remember it. Nothing may."""
@@ -171,8 +188,13 @@ class Stack:
                     async with node.busy:
                         await node.server.start()
 
+    async def all_is_up(self) -> None:
+        """Nobody is being killed or started any more."""
+        await asyncio.gather(*self._deeds, return_exceptions=True)
+
     async def stop(self) -> None:
         """Who asks ends before who answers."""
+        await self.all_is_up()
         await _stopped(node.server for node in (*self.apis, *self.workers))
         await _stopped(node.server for node in self.nodes.values())
         for link in self.links.values():

@@ -156,6 +156,11 @@ def _acted(number: int, entry: Json) -> Generator[Row]:
     yield number, float(entry["at"]), _text(entry["payment"])
 
 
+def _interrupted(number: int, entry: Json) -> Generator[Row]:
+    since = None if entry["since"] is None else float(entry["since"])
+    yield number, float(entry["at"]), _text(entry["payment"]), since
+
+
 def _books(number: int, entry: Json) -> Generator[Row]:
     yield number, float(entry["at"]), _text(entry["hash"])
 
@@ -163,8 +168,8 @@ def _books(number: int, entry: Json) -> Generator[Row]:
 def _walk(number: int, entry: Json) -> Generator[Row]:
     if entry["of"] not in LISTS:
         raise ValueError(f"there is no list of {entry['of']!r}")
-    filter_ = _json(entry["filter"] or {})
-    yield number, float(entry["began_at"]), float(entry["at"]), entry["of"], filter_, bool(entry["complete"])
+    times, filter_ = (float(entry["began_at"]), float(entry["at"])), _json(entry["filter"] or {})
+    yield number, *times, entry["of"], filter_, bool(entry["complete"]), bool(entry["at_rest"])
 
 
 def _walked(number: int, entry: Json) -> Generator[Row]:
@@ -179,6 +184,7 @@ def _quiet(number: int, entry: Json) -> Generator[Row]:
 _OTHERS: Final[tuple[tuple[str, str, Callable[[int, Json], Generator[Row]]], ...]] = (
     ("signal", "signal", _signal),
     ("acted", "acted", _acted),
+    ("interrupted", "interrupted", _interrupted),
     ("books", "fingerprint", _books),
     ("walk", "walk", _walk),
     ("walk", "walked", _walked),

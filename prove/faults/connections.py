@@ -1,11 +1,12 @@
 """What can happen to TCP between any two processes."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import Random
 from typing import Final
 
+from paysaga.dev.ports import HOST
 from prove.catalogue import Fault, Inject, Lane
 from prove.connection import Touched
 from prove.field import Field
@@ -45,6 +46,19 @@ def _cut(source: str, target: str) -> Inject:
     return inject
 
 
+@asynccontextmanager
+async def _refused(link: Link) -> AsyncGenerator[Touched]:
+    """Nobody gets in, which we try ourselves."""
+    async with link.refused() as touched:
+        try:
+            _, writer = await asyncio.open_connection(HOST, link.port)
+        except ConnectionRefusedError:
+            yield touched
+        else:
+            writer.close()
+            yield Touched()
+
+
 def _for_a_while(source: str, target: str, way: Way, verb: str) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
         links, seconds = between(field, source, target), random.uniform(*SECONDS)
@@ -72,7 +86,7 @@ def _faults(source: str, target: str, covers: tuple[str, ...]) -> list[Fault]:
     end, where = f"{source}-{target}".lower(), f"between {source} and {target}"
     ways: list[tuple[str, str, tuple[str, ...], Inject]] = [
         ("cut", f"connections {where} are reset", (), _cut(source, target)),
-        ("refused", f"connections {where} are refused", (), _for_a_while(source, target, Link.refused, "refused")),
+        ("refused", f"connections {where} are refused", (), _for_a_while(source, target, _refused, "refused")),
         ("stalled", f"nothing passes {where} for a while", ("F16",),
          _for_a_while(source, target, Link.stalled, "stalled")),
         ("deaf", f"requests pass {where}, replies are lost", ("F20",) if target == POSTGRES else (),

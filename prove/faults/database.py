@@ -114,12 +114,14 @@ async def _read_only(field: Field, random: Random) -> str | None:
     key, body = field.key("read-only"), field.body(random)
     try:
         await _set_read_only(field, "on")
+        async with field.database() as db:
+            is_read_only = await db.fetchval("SHOW transaction_read_only") == "on"
         reply = await field.shop.pay(key, body, wait=1, patience=5)
         await asyncio.sleep(random.uniform(*READ_ONLY_SECONDS))
     finally:
         await _set_read_only(field, "off")
     await field.pay(key, body)
-    return f"read-only; a payment meanwhile: {reply.status}" if not reply.is_answer else None
+    return f"read-only; a payment meanwhile: {reply.status}" if is_read_only and reply.status in {202, 503} else None
 
 
 async def _set_read_only(field: Field, value: str) -> None:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from prove.catalogue import Fault, Inject, Lane
 from prove.faults.misbehaving import misbehaves, until_true
@@ -67,7 +67,7 @@ def _to_a_payment_under_way(deed: Deed, verb: str) -> Inject:
         key, body = field.key(verb), field.body(random)
         for operation in ("authorize", "capture"):
             await field.script("slow", payment_id=key, operation=operation, seconds=SLOW_SECONDS)
-        paying = asyncio.create_task(field.pay(key, body))
+        field.ask_on(paying := asyncio.create_task(field.pay(key, body)))
         await asyncio.sleep(random.uniform(*MOMENTS))
         done = await _persistently(deed, field, key)
         await paying
@@ -137,11 +137,20 @@ async def _delete(field: Field, random: Random) -> str | None:
             if described.status is not WorkflowExecutionStatus.RUNNING:
                 break
         await asyncio.sleep(0.2)
+
+    async def is_forgotten() -> bool:
+        try:
+            await handle.describe(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            return error.status is RPCStatusCode.NOT_FOUND
+        return False
+
     request = DeleteWorkflowExecutionRequest(
         namespace=field.temporal.namespace, workflow_execution=WorkflowExecution(workflow_id=key)
     )
     with suppress(RPCError):
         await field.temporal.workflow_service.delete_workflow_execution(request, timeout=RPC_TIMEOUT)
+        await until_true(is_forgotten)
         again = await field.shop.pay_until_answered(key, body)
         await field.shop.pay(key, body | {"amount": body["amount"] + 1})
         await field.shop.refund_until_answered(key, "after-it-was-forgotten", body["amount"] // 2)
@@ -150,6 +159,11 @@ async def _delete(field: Field, random: Random) -> str | None:
 
 
 async def _restore_old_backup(field: Field, _random: Random) -> str | None:
+    """To its end: half restored it would look as if Temporal had died by itself."""
+    return await field.stack.to_its_end(_restore(field))
+
+
+async def _restore(field: Field) -> str | None:
     """Temporal's database as it was some seconds ago: whatever began meanwhile is unknown to it, and what went on is
     done again. Workers are down meanwhile, as docs/deploying.md wants it: they would go on from what they remember."""
     stack, node = field.stack, field.stack.nodes[TEMPORAL]
@@ -157,6 +171,7 @@ async def _restore_old_backup(field: Field, _random: Random) -> str | None:
     async with node.busy:
         await node.server.stop()
         await asyncio.to_thread(_copy, stack.temporal.database, backup)
+        since = time.time()
         await node.server.start()
     before = len(field.payments)
     await asyncio.sleep(BACKUP_AGE_SECONDS)
@@ -166,9 +181,11 @@ async def _restore_old_backup(field: Field, _random: Random) -> str | None:
             await each.server.kill()
             stack.deaths.append((time.time(), each.server.name))
         await asyncio.to_thread(_copy, backup / stack.temporal.database.name, stack.data)
+        field.shop.told.note("interrupted", payment=None, since=since)
         await node.server.start()
         await asyncio.gather(*(worker.server.start() for worker in stack.workers))
-    return f"restored a backup from before the last {len(field.payments) - before} payments"
+    lost = len(field.payments) - before
+    return f"restored a backup from before the last {lost} payments" if lost else None
 
 
 def _copy(database: Path, target: Path) -> None:
@@ -199,6 +216,9 @@ async def _persistently(deed: Deed, field: Field, key: str) -> bool:
             await asyncio.sleep(0.2)
         else:
             return True
+        finally:
+            # Also of what failed: Temporal may have done it.
+            field.shop.told.note("interrupted", payment=key, since=None)
     return False
 
 

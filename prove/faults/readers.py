@@ -14,13 +14,16 @@ PAGE: Final = 100
 TRIES: Final = 50
 
 
-async def _walk(field: Field, path: str, of: str, id_: str) -> bool:
+LISTS: Final = {"transactions": "id", "payments": "id", "events": "sequence"}
+
+
+async def _walk(field: Field, of: str, id_: str, *, at_rest: bool) -> bool:
     """Read all pages of a list, and log what was seen; whether the end was reached."""
     began, ids, cursor, after = time.time(), list[str](), "", 0
     complete = False
     while not complete:
         query = f"after={after}" if of == "events" else f"cursor={cursor}" if cursor else ""
-        page = await _page(field, f"{path}?limit={PAGE}&{query}")
+        page = await _page(field, f"/v1/{of}?limit={PAGE}&{query}")
         if page is None:
             break
         found = page["data"]
@@ -30,7 +33,7 @@ async def _walk(field: Field, path: str, of: str, id_: str) -> bool:
         else:
             cursor = page["next_cursor"] or ""
             complete = not cursor
-    field.shop.told.note("walk", began_at=began, of=of, filter={}, ids=ids, complete=complete)
+    field.shop.told.note("walk", began_at=began, of=of, filter={}, ids=ids, complete=complete, at_rest=at_rest)
     return complete
 
 
@@ -42,11 +45,16 @@ async def _page(field: Field, path: str) -> Json | None:
     return None
 
 
+async def read_all(field: Field, *, at_rest: bool) -> list[str]:
+    """Every list from its beginning; the names of those whose end was reached."""
+    return [of for of, id_ in LISTS.items() if await _walk(field, of, id_, at_rest=at_rest)]
+
+
 async def _read(field: Field, _random: Random) -> str | None:
-    lists = {"transactions": "id", "payments": "id", "events": "sequence"}
     before = len(field.payments)
-    read = [of for of, id_ in lists.items() if await _walk(field, f"/v1/{of}", of, id_)]
-    return f"read {', '.join(read)} while {len(field.payments) - before} customers came" if read else None
+    if len(read := await read_all(field, at_rest=False)) < len(LISTS):
+        return None
+    return f"read {', '.join(read)} while {len(field.payments) - before} customers came"
 
 
 FAULTS: Final = (

@@ -18,7 +18,10 @@ BEGIN
     WHERE s.payment_id = coalesce(to_jsonb(NEW) ->> 'payment_id', to_jsonb(NEW) ->> 'id') AND s.table_name = TG_TABLE_NAME;
     IF FOUND THEN
         hits := nextval(due.counter);
-        IF hits = 1 THEN
+        IF hits = 1 AND due.state = '57P01' THEN
+            -- Not only said: the session ends here. The function runs as the database's owner, who may end any.
+            PERFORM pg_terminate_backend(pg_backend_pid());
+        ELSIF hits = 1 THEN
             RAISE EXCEPTION 'struck by the campaign' USING ERRCODE = due.state;
         END IF;
     END IF;

@@ -2,8 +2,9 @@
 
 import json
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from payments.state import TRANSITIONS
 from prove.auditor.auditing import Audit, audit, connected
 from prove.auditor.checks import statements
 from tests.harness import open_stack
-from tests.integration.planted import PLANTS, Entries, Plant, also, asked
-from tests.integration.told import Teller, copied, write
+from tests.integration.lying import Entries, Plant, also, asked, signal, the
+from tests.integration.planted import PLANTS
+from tests.integration.told import Line, Teller, copied, write
 from tests.integration.told_session import a_varied_session
 
 HOSTILE: tuple[Any, ...] = (
@@ -96,6 +98,43 @@ async def test_a_lie_is_found_by_the_checks_that_are_for_it(
     found = await judged(teller, plant, record, tmp_path)
     assert {violation.check for violation in found.violations} == plant.found_by
     assert all(violation.evidence for violation in found.violations)
+
+
+async def test_a_signal_may_be_lost_by_a_person_an_old_backup_or_a_flood_and_by_nothing_else(
+    teller: Teller, record: Entries, tmp_path: Path
+) -> None:
+    at = teller.lines[-1]["at"]
+
+    def interrupted(lines: list[Line], **fields: Any) -> None:
+        signal(lines, refund_id="lost")
+        lines.insert(-1, {"kind": "interrupted", "at": at, "payment": "charged", "since": None} | fields)
+
+    def flooded(lines: list[Line]) -> None:
+        for number in range(51):
+            signal(lines, refund_id=f"lost-{number}")
+
+    excused: list[tuple[bool, Callable[[list[Line]], None]]] = [
+        (True, interrupted),
+        (True, partial(interrupted, payment=None, since=at - 1)),
+        (True, flooded),
+        (False, partial(interrupted, at=at - 60)),
+        (False, partial(interrupted, payment="refunded")),
+        (False, partial(interrupted, payment=None, since=at + 1)),
+    ]
+    for is_excused, log in excused:
+        found = await judged(teller, Plant("lost", set(), log=log), record, tmp_path)
+        assert (found.violations == ()) is is_excused
+
+
+async def test_503_excuses_no_bad_request_that_changed_something(
+    teller: Teller, record: Entries, tmp_path: Path
+) -> None:
+    def unavailable(lines: list[Line]) -> None:
+        asked(lines, "bad", None)[0].update(status=503, expected=[503])
+        the(lines, "books").update(hash="another")
+
+    found = await judged(teller, Plant("changed", set(), log=unavailable), record, tmp_path)
+    assert [violation.check for violation in found.violations] == ["a refused request changes nothing"]
 
 
 async def test_no_check_is_without_a_lie_that_it_alone_or_with_others_finds() -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from paysaga.dev.ports import HOST
 from prove.links import Link
-from prove.moments import Fate, Moment, Point, Sight, Strike, answer, armed, edit, forward, reset, swallow
+from prove.moments import Fate, Moment, NotWhole, Point, Sight, Strike, answer, armed, edit, forward, reset, swallow
 
 # Long enough for whatever would pass to have passed.
 A_WHILE = 0.1
@@ -226,6 +226,16 @@ async def test_words_are_replaced_by_others_of_the_same_length(server: Server) -
     assert await client.hears(b"5 YUAN")
     with pytest.raises(ValueError, match="same length"):
         edit(b"euro", b"franc")
+
+
+async def test_words_in_two_pieces_go_on_as_they_are_and_count_for_nothing(server: Server) -> None:
+    moment, client = watched(server, a_point(up(b"euro"), fate=edit(b"euro", b"yuan"))), await client_of(server)
+    await client.say(b"5 eu")
+    assert await client.hears(b"5 EU")
+    await client.say(b"ro")
+    with pytest.raises(NotWhole):
+        await moment.wait(SECONDS)
+    assert await client.hears(b"RO")
 
 
 async def test_what_is_compressed_is_seen(server: Server) -> None:

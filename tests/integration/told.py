@@ -85,7 +85,7 @@ class Teller:
         async with connected(self.stack.servers.postgres.dsn) as db:
             self.lines.append({"kind": "books", "at": time.time(), "hash": await fingerprint(db)})
 
-    async def walk(self, of: str, **filter_: str) -> None:
+    async def walk(self, of: str, *, at_rest: bool = False, **filter_: str) -> None:
         """Read a list to its end."""
         began_at, ids = time.time(), list[str | int]()
         name, query = ("sequence", {"limit": "1000"}) if of == "events" else ("id", {"limit": "3"} | filter_)
@@ -98,14 +98,17 @@ class Teller:
             query |= {key: value for key, value in following.items() if value is not None}
         self.lines.append({
             "kind": "walk", "began_at": began_at, "at": time.time(), "of": of, "filter": filter_, "ids": ids,
-            "complete": True,
+            "complete": True, "at_rest": at_rest,
         })  # fmt: skip
 
     async def end(self) -> None:
-        """All is quiet: the last event has its number, too."""
+        """All is quiet: the last event has its number, too. Then everybody looks how it stands."""
         async with self.stack.database() as db:
             while await db.fetchval("SELECT count(*) FROM unfed"):
                 await asyncio.sleep(0.05)
+        for payment in dict.fromkeys(line["payment"] for line in self.lines if line.get("call") == "pay"):
+            await self.get(payment)
+        await self.walk("events", at_rest=True)
         self.lines.append({"kind": "quiet", "at": time.time()})
 
 

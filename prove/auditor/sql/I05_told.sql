@@ -18,15 +18,40 @@ SELECT a.payment AS payment_id, coalesce(m.captured, 0) = coalesce(m.refunded, 0
 FROM answer a LEFT JOIN moved m ON m.payment_id = a.payment
 WHERE a.says IN ('declined', 'canceled', 'failed', 'expired') OR (a.decides AND a.status = 409)
 
--- check: I5 charged as it was asked for
--- What the processor holds is the amount and currency of the request that was answered; it charges no more, and all of it
--- unless somebody captures less.
+-- check: I5 each answer is one that there is
+-- No status and no code but those that the contract has for this call. 404: nobody had been told of the payment before.
+-- 422: the key was sent with another request as well. 409 for an order: another request has the same.
+WITH known AS (
+    SELECT payment, min(at) AS at FROM answer WHERE says NOT IN ('absent', 'processing') GROUP BY payment
+), meant AS (
+    SELECT call, payment, id, count(DISTINCT meaning) AS meanings FROM answer WHERE call IN ('pay', 'refund', 'capture')
+    GROUP BY call, payment, id
+), ordered AS (
+    SELECT meaning ->> 'order_id' AS order_id, count(DISTINCT payment) AS payments FROM answer
+    WHERE call = 'pay' GROUP BY meaning ->> 'order_id'
+), allowed (call, fine, conflicts) AS (
+    VALUES ('pay', '{201,202}'::int[], '{order_already_paid}'::text[]),
+        ('refund', '{201,202}', '{payment_not_refundable,refund_exceeds_refundable}'),
+        ('capture', '{200,202}', '{payment_not_capturable}'), ('cancel', '{200,202}', '{payment_not_cancelable}'),
+        ('get', '{200}', '{}'), ('get_refunds', '{200}', '{}')
+)
 SELECT a.payment AS payment_id,
-    (j.amount, j.currency) = ((a.meaning ->> 'amount')::numeric, a.meaning ->> 'currency')
-        AND (a.meaning ->> 'capture' = 'manual' OR m.captured IN (0, j.amount)) AS ok,
-    jsonb_build_object('line', a.line, 'asked', a.meaning, 'processor', m.operations) AS evidence
-FROM answer a JOIN journal j ON j.payment_id = a.payment AND j.operation = 'authorize' JOIN moved m USING (payment_id)
-WHERE a.decides AND a.status = 201
+    CASE a.status
+        WHEN 503 THEN true
+        WHEN 404 THEN a.call <> 'pay' AND a.code = 'payment_not_found' AND k.at <= a.sent_at IS NOT TRUE
+        WHEN 409 THEN a.code = ANY (w.conflicts) AND (a.call <> 'pay' OR o.payments > 1)
+        WHEN 422 THEN a.code = 'idempotency_key_reused' AND (m.meanings > 1 OR EXISTS (
+            SELECT FROM signal s WHERE a.call = 'refund' AND (s.payment, s.refund_id) = (a.payment, a.id)))
+        ELSE a.status = ANY (w.fine) END AS ok,
+    jsonb_build_object('line', a.line, 'call', a.call, 'status', a.status, 'code', a.code, 'asked', a.meaning) AS evidence
+FROM answer a JOIN allowed w USING (call)
+LEFT JOIN known k ON k.payment = a.payment
+LEFT JOIN meant m ON (m.call, m.payment, m.id) = (a.call, a.payment, a.id)
+LEFT JOIN ordered o ON o.order_id = a.meaning ->> 'order_id'
+WHERE a.status IS NOT NULL
+UNION ALL
+SELECT NULL, status IN (200, 503), jsonb_build_object('line', line, 'path', path, 'status', status)
+FROM told WHERE call IN ('list', 'events') AND status IS NOT NULL
 
 -- check: I5 equal requests get equal answers
 -- A key that was sent again with the same request was answered with the same bytes, once it was decided.

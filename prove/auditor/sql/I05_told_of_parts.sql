@@ -1,16 +1,17 @@
 -- What clients were told of captures, cancellations and refunds.
 
 -- check: I5 told captured is captured
--- A capture that was answered 200 took the amount that it asked for, and was the payment's only one.
+-- A capture that was answered 200 is over. It took the amount that it asked for, and was the payment's only one.
 WITH done AS (
     SELECT *, count(*) OVER (PARTITION BY payment) AS captures FROM (
         SELECT payment, id, meaning, max((reply ->> 'amount_captured')::numeric) AS told, array_agg(line) AS lines,
-            bool_or(says IN ('succeeded', 'partially_refunded', 'refunded')) AS charged
+            bool_or(says IN ('succeeded', 'partially_refunded', 'refunded')) AS charged,
+            bool_or(says IN ('processing', 'requires_action', 'authorized')) AS open
         FROM answer WHERE call = 'capture' AND status = 200 GROUP BY payment, id, meaning
     ) AS captures
 )
 SELECT d.payment AS payment_id,
-    d.captures = 1 AND (NOT charged OR (m.captured = told AND told = coalesce((meaning ->> 'amount')::numeric, m.authorized)))
+    d.captures = 1 AND NOT open AND (NOT charged OR (m.captured = told AND told = coalesce((meaning ->> 'amount')::numeric, m.authorized)))
         AS ok,
     jsonb_build_object('lines', lines, 'key', id, 'asked', meaning, 'told', told, 'captures', d.captures,
         'processor', m.operations) AS evidence
@@ -23,11 +24,12 @@ SELECT a.payment AS payment_id, a.says = 'canceled' AND coalesce(m.captures, 0) 
 FROM answer a LEFT JOIN moved m ON m.payment_id = a.payment WHERE a.call = 'cancel' AND a.status = 200
 
 -- check: I5 told refunded is refunded
--- Told succeeded: the processor made exactly that refund. Told failed: it made none, or it came back.
+-- Told succeeded: the processor made exactly that refund, of the amount that was asked for. Told failed: it made none, or
+-- it came back.
 WITH told_refund AS (
     SELECT payment, id, hash, reply ->> 'status' AS says, (reply ->> 'amount')::numeric AS amount,
-        reply ->> 'currency' AS currency, array_agg(line) AS lines
-    FROM answer WHERE call = 'refund' AND status = 201 GROUP BY 1, 2, 3, 4, 5, 6
+        reply ->> 'currency' AS currency, (meaning ->> 'amount')::numeric AS asked, array_agg(line) AS lines
+    FROM answer WHERE call = 'refund' AND status = 201 GROUP BY 1, 2, 3, 4, 5, 6, 7
 ), made AS (
     SELECT payment_id, right(key, 32) AS hash, currency, count(*) FILTER (WHERE operation = 'refund') AS made,
         sum(amount) FILTER (WHERE operation = 'refund') AS amount,
@@ -35,10 +37,11 @@ WITH told_refund AS (
     FROM journal WHERE operation IN ('refund', 'refund_failed') GROUP BY 1, 2, 3
 )
 SELECT t.payment AS payment_id,
-    CASE t.says WHEN 'succeeded' THEN m.made = 1 AND (m.amount, m.currency) = (t.amount, t.currency)
+    CASE t.says WHEN 'succeeded' THEN
+                    m.made = 1 AND (m.amount, m.currency) = (t.amount, t.currency) AND t.amount = coalesce(t.asked, t.amount)
                 WHEN 'failed' THEN coalesce(m.made, 0) = coalesce(m.came_back, 0)
                 ELSE false END AS ok,
-    jsonb_build_object('lines', t.lines, 'refund', t.id, 'told', t.says, 'amount', t.amount, 'processor', to_jsonb(m))
+    jsonb_build_object('lines', t.lines, 'refund', t.id, 'told', t.says, 'amount', t.amount, 'asked', t.asked, 'processor', to_jsonb(m))
         AS evidence
 FROM told_refund t LEFT JOIN made m ON m.payment_id = t.payment AND m.hash = t.hash
 

@@ -1,4 +1,4 @@
--- When faults have stopped and every client was answered, which the log's last line says. Without it these look at nothing.
+-- When faults have stopped and nothing moves any more, which the log's last line says. Without it these look at nothing.
 
 -- check: I7 every payment is decided
 -- None is processing. One may wait for its customer as long as nobody has acted: neither says the log so, nor is it held.
@@ -58,13 +58,17 @@ FROM payment p FULL JOIN asked a ON a.payment = p.id
 WHERE (p.id IS NOT NULL OR a.taken) AND EXISTS (SELECT FROM quiet)
 
 -- check: I7 each refund was asked for, and what was asked for is there
--- By a request that was answered 201 or 202, or by a signal that was taken; and no row is without either.
+-- By a request that was answered 201 or 202, or by a signal that was taken; and no row is without either. What a person has
+-- done to the payment's run, or a backup without it, may have swallowed the signal; of a flood only so many leave a row.
 WITH asked AS (
     SELECT payment AS payment_id, id, bool_or(status BETWEEN 200 AND 299) AS taken FROM answer WHERE call = 'refund'
     GROUP BY payment, id
     UNION ALL
-    -- A signal that came to a run which was terminated, or a flood of them, may leave nothing.
-    SELECT DISTINCT payment, refund_id, false FROM signal
+    SELECT s.payment, s.refund_id, bool_or(s.taken AND f.signals <= 50 AND NOT EXISTS (
+        SELECT FROM interrupted i
+        WHERE coalesce(i.payment, s.payment) = s.payment AND i.at >= s.at - 5 AND s.at >= coalesce(i.since, 0)))
+    FROM signal s JOIN (SELECT payment, count(*) AS signals FROM signal GROUP BY payment) AS f USING (payment)
+    GROUP BY s.payment, s.refund_id
 ), requests AS (
     -- Whoever got no answer has asked all the same.
     SELECT payment_id, id, coalesce(bool_or(taken), false) AS taken FROM asked GROUP BY payment_id, id
@@ -78,3 +82,15 @@ WHERE (r.status IS NOT NULL OR a.taken) AND EXISTS (SELECT FROM quiet)
 -- Once all is quiet none waits that was there before.
 SELECT payment_id, sequence IS NOT NULL AS ok, jsonb_build_object('position', position, 'type', type) AS evidence
 FROM event WHERE extract(epoch FROM created_at) < (SELECT max(at) FROM quiet)
+
+-- check: I7 everybody can see how it stands
+-- Of each payment that is in the books somebody has asked, and what GET said last is what they have.
+WITH last AS (
+    SELECT DISTINCT ON (payment) payment, line, status, reply, says FROM answer WHERE call = 'get' AND status IS NOT NULL
+    ORDER BY payment, line DESC
+)
+SELECT p.id AS payment_id,
+    (l.says, (l.reply ->> 'amount_captured')::numeric, (l.reply ->> 'amount_refunded')::numeric)
+        = (p.status, p.amount_captured, p.amount_refunded) AS ok,
+    jsonb_build_object('line', l.line, 'shown', l.says, 'answered', l.status, 'row', to_jsonb(p)) AS evidence
+FROM payment p LEFT JOIN last l ON l.payment = p.id WHERE EXISTS (SELECT FROM quiet)

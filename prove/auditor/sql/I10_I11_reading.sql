@@ -2,14 +2,17 @@
 
 -- check: I10 a refused request changes nothing
 -- Between two fingerprints of the books with nothing but refused requests between them, the books are the same. A payment
--- or refund that is refused for its order or amount leaves a row that says so, for ever; 503 refuses nothing. A bad request without an answer (its
--- sender was cut off in the middle of 10 MB) must have changed nothing, either.
+-- or refund that is refused for its order or amount leaves a row that says so, for ever. Whatever a bad request was answered,
+-- unless it was taken, it must have changed nothing; also without an answer, its sender cut off in the middle of 10 MB.
 WITH pair AS (
     SELECT line AS after, lead(line) OVER (ORDER BY line) AS until, hash, lead(hash) OVER (ORDER BY line) AS then
     FROM fingerprint
 ), between_them AS (
-    SELECT p.after, count(*) AS requests, bool_and(coalesce(t.status BETWEEN 400 AND 499
-        AND t.text !~ '"code": ?"(order_already_paid|payment_not_refundable|refund_exceeds_refundable)"', t.call = 'bad')
+    SELECT p.after, count(*) AS requests, bool_and(CASE
+        WHEN t.call = 'bad' THEN t.status BETWEEN 200 AND 299 IS NOT TRUE
+        WHEN t.method = 'GET' THEN true
+        ELSE t.status BETWEEN 400 AND 499
+            AND t.text !~ '"code": ?"(order_already_paid|payment_not_refundable|refund_exceeds_refundable)"' IS TRUE END
         ) AS refused
     FROM pair p JOIN told t ON t.line > p.after AND t.line < p.until GROUP BY p.after
 )
@@ -78,3 +81,11 @@ SELECT d.payment_id, d.id IS NOT NULL AND s.id IS NOT NULL AS ok,
     jsonb_build_object('walk', d.line, 'list', d.list, 'id', d.id, 'told_in', d.told_in, 'told_at', d.at,
         'began_at', d.began_at) AS evidence
 FROM due d LEFT JOIN (SELECT DISTINCT walk, id FROM walked) AS s ON s.walk = d.line AND s.id = d.id
+
+-- check: I11 a walk at rest shows every event
+-- Of the feed, read when nothing moved any more.
+SELECT e.payment_id, d.id IS NOT NULL AS ok,
+    jsonb_build_object('walk', w.line, 'position', e.position, 'sequence', e.sequence, 'type', e.type) AS evidence
+FROM walk w JOIN event e ON extract(epoch FROM e.created_at) < w.began_at
+LEFT JOIN walked d ON d.walk = w.line AND d.id = e.sequence::text
+WHERE w.complete AND w.at_rest AND w.list = 'events'

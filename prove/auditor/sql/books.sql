@@ -8,7 +8,10 @@ FROM payments;
 ALTER TABLE payment ADD PRIMARY KEY (id);
 
 CREATE TEMP TABLE refund AS
-SELECT payment_id, id, amount, currency, status, processor_reference AS reference, unknown_since FROM refunds;
+SELECT payment_id, id, amount, currency, status, processor_reference AS reference, unknown_since,
+    -- The end of each key under which the processor is asked for it.
+    left(encode(sha256(convert_to(payment_id || E'\n' || id, 'UTF8')), 'hex'), 32) AS hash
+FROM refunds;
 ALTER TABLE refund ADD PRIMARY KEY (payment_id, id);
 
 CREATE TEMP TABLE transaction AS
@@ -114,4 +117,4 @@ CREATE INDEX ON journal (payment_id);
 CREATE INDEX ON journal (right(key, 32)) WHERE operation IN ('refund', 'refund_failed');
 CREATE INDEX ON walked (walk, id);
 ANALYZE payment, refund, transaction, posting, entry, event, feed, line, open_case, moved, move, reachable, answer, journal,
-    told, signal, acted, fingerprint, walk, walked, quiet;
+    told, signal, acted, interrupted, fingerprint, walk, walked, quiet;

@@ -35,11 +35,15 @@ CREATE TEMP TABLE signal (line bigint, at double precision, payment text, refund
 -- A customer has confirmed or given up.
 CREATE TEMP TABLE acted (line bigint, at double precision, payment text);
 
+-- Somebody has ended or reset its run, or (of no payment) Temporal has forgotten what came after `since`.
+CREATE TEMP TABLE interrupted (line bigint, at double precision, payment text, since double precision);
+
 -- The fingerprint of the books at that moment.
 CREATE TEMP TABLE fingerprint (line bigint PRIMARY KEY, at double precision, hash text);
 
 CREATE TEMP TABLE walk (
-    line bigint PRIMARY KEY, began_at double precision, at double precision, list text, filter jsonb, complete boolean
+    line bigint PRIMARY KEY, began_at double precision, at double precision, list text, filter jsonb, complete boolean,
+    at_rest boolean
 );
 CREATE TEMP TABLE walked (walk bigint, place bigint, id text);
 
