@@ -6,13 +6,13 @@ from prove.result import LeftOut
 
 LEFT_OUT: Final = (
     LeftOut("F16, in part", "how long others wait meanwhile (p99): drawn in the report's timeline, not judged"),
-    LeftOut("F17, in part", "names that can't be resolved, wrong certificates: the stack has loopback addresses and no TLS;"
-            " for what fails before anything was sent, connections are refused"),
+    LeftOut("F17, in part", "names that can't be resolved, wrong certificates: the stack has loopback addresses and no"
+            " TLS; for what fails before anything was sent, connections are refused"),
     LeftOut("F18, in part", "failover to a replica: the stack has one PostgreSQL, which is killed and comes back"),
     LeftOut("F23", "changed workflow code: recorded histories are replayed by tests/replay on every change"),
     LeftOut("F34", "disputes: paysaga has none yet"),
-    LeftOut("F38, in part", "a case for each contradiction: an event is only a reason to ask the processor, so what it says"
-            " is never compared with anything"),
+    LeftOut("F38, in part", "a case for each contradiction: an event is only a reason to ask the processor, so what it"
+            " says is never compared with anything"),
     LeftOut("F39", "our own webhooks' receivers: tests/contract/test_webhook_sender.py and test_webhook_outbox.py"),
     LeftOut("F40", "clock steps: a process can't set a machine's clock; order is by number, not by time (I6)"),
     LeftOut("F45, in part", "one merchant's access to another's payments: a paysaga has one merchant"),
