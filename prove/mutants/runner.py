@@ -24,6 +24,7 @@ LIMIT_UNPATCHED_SECONDS: Final = 1800.0
 TEST_SECONDS: Final = 300.0
 EVIDENCE: Final = 500
 _TESTS_FAILED: Final = 1
+_SUMMARY: Final = "short test summary info"
 _NOTHING: Final[tuple[str | None, str]] = (None, "")
 # Problems that say nothing of the bug: a fault that never came, and the sum of what the auditor lists.
 _NO_EVIDENCE: Final = ("armed and never happened",)
@@ -79,7 +80,7 @@ class Runner:
                 word = noticed(result) if result is not None else (None, said[-EVIDENCE:])
             if bug.test is not None and word[0] is None:
                 code, said = await _pytest(copy, bug.test)
-                word = (f"test: {bug.test}" if code == _TESTS_FAILED else None, said[-EVIDENCE:])
+                word = (f"test: {bug.test}" if code == _TESTS_FAILED else None, failures(said))
         caught_by, evidence = word
         return Mutant(bug.name, bug.what, caught_by, evidence, round(time.monotonic() - began, 1))
 
@@ -112,6 +113,11 @@ def noticed(result: Result) -> tuple[str | None, str]:
     if problems:
         return f"campaign: {_first_line(problems[0])}", "; ".join(problems)[:EVIDENCE]
     return None, "; ".join(result.problems)[:EVIDENCE]
+
+
+def failures(said: str) -> str:
+    """The end of what pytest said: which tests failed, if it came to that, without the frames of this machine."""
+    return said.rpartition(_SUMMARY)[2].strip(" =\n")[-EVIDENCE:]
 
 
 def noted(result: Result, mutants: tuple[Mutant, ...]) -> Result:

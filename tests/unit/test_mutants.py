@@ -10,7 +10,7 @@ import pytest
 from prove.faults import FAULTS
 from prove.mutants.copies import ROOT, Copy, CopyFailed
 from prove.mutants.planted import FOLDER, Malformed, planted, read
-from prove.mutants.runner import UNCAUGHT, noted, noticed
+from prove.mutants.runner import UNCAUGHT, failures, noted, noticed
 from prove.result import Audit, Mutant, Violation
 from tests import proof_samples
 
@@ -86,6 +86,12 @@ def test_what_does_not_come_to_an_end_notices_a_bug() -> None:
     problems = ("armed and never happened: worker-killed", "payments were still under way after 40 s: 1 payments (a)")
     result = replace(proof_samples.passed(), problems=problems)
     assert noticed(result)[0] == f"campaign: {problems[1]}"
+
+
+def test_what_a_test_says_is_which_test_failed_and_no_frames() -> None:
+    said = "/home/somebody/threads.py:115: TimeoutError\n=== short test summary info ===\nFAILED tests/a.py::b\n1 failed in 4s"
+    assert failures(said) == "FAILED tests/a.py::b\n1 failed in 4s"
+    assert failures("no tests ran") == "no tests ran"
 
 
 def test_a_bug_that_nothing_notices_fails_the_proof_until_something_does() -> None:
