@@ -89,8 +89,8 @@ def test_what_does_not_come_to_an_end_notices_a_bug() -> None:
 
 
 def test_what_a_test_says_is_which_test_failed_and_no_frames() -> None:
-    said = "/home/somebody/threads.py:115: TimeoutError\n=== short test summary info ===\nFAILED tests/a.py::b\n1 failed in 4s"
-    assert failures(said) == "FAILED tests/a.py::b\n1 failed in 4s"
+    end = "FAILED tests/a.py::b\n1 failed in 4s"
+    assert failures(f"/home/somebody/threads.py:115: TimeoutError\n=== short test summary info ===\n{end}") == end
     assert failures("no tests ran") == "no tests ran"
 
 
