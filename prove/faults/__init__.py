@@ -6,6 +6,7 @@ from prove.catalogue import Fault
 from prove.faults import (
     bad_requests,
     clients,
+    clocks,
     connections,
     database,
     lies,
@@ -22,6 +23,7 @@ from prove.faults.left_out import LEFT_OUT
 
 FAULTS: Final[tuple[Fault, ...]] = (
     *processes.FAULTS,
+    *clocks.FAULTS,
     *connections.FAULTS,
     *moments.FAULTS,
     *operators.FAULTS,

@@ -14,7 +14,8 @@ LEFT_OUT: Final = (
     LeftOut("F38, in part", "a case for each contradiction: an event is only a reason to ask the processor, so what it"
             " says is never compared with anything"),
     LeftOut("F39", "our own webhooks' receivers: tests/contract/test_webhook_sender.py and test_webhook_outbox.py"),
-    LeftOut("F40", "clock steps: a process can't set a machine's clock; order is by number, not by time (I6)"),
+    LeftOut("F40, in part", "clocks of servers that aren't Python, and of the processor: a process can't set a"
+            " machine's clock, and the processor's own times are what it is compared by"),
     LeftOut("F45, in part", "one merchant's access to another's payments: a paysaga has one merchant"),
     LeftOut("F48", "failover to another processor: there is one adapter, and no payment ever changes it"),
     LeftOut("F49", "a key older than the processor remembers: takes a day, or a setting that no production has;"

@@ -1,0 +1,1 @@
+"""A folder for the PYTHONPATH of a process whose clock is to be wrong."""
