@@ -149,15 +149,20 @@ class Load:
 
     async def run(self) -> None:
         """Until it is enough and every customer who waits for an answer has it."""
-        began = time.monotonic()
         async with asyncio.TaskGroup() as customers:
-            while self.begun < self._payments or not self.enough.is_set():
-                due = began + self.begun * self._seconds / self._payments
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                await self._places.acquire()
-                customers.create_task(self._customer(self.begun))
-                self.begun += 1
-            self._all_have_come.set()
+            try:
+                await self._come(customers)
+            finally:
+                self._all_have_come.set()
+
+    async def _come(self, customers: asyncio.TaskGroup) -> None:
+        began = time.monotonic()
+        while self.begun < self._payments or not self.enough.is_set():
+            due = began + self.begun * self._seconds / self._payments
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await self._places.acquire()
+            customers.create_task(self._customer(self.begun))
+            self.begun += 1
 
     async def until_all_have_come(self, seconds: float) -> None:
         """Raises `TimeoutError` when nobody new has come for so long: all places are taken by those who wait."""
