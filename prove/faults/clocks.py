@@ -15,7 +15,7 @@ from prove.faults.misbehaving import misbehaves
 from prove.field import Field
 from prove.stack import Node
 
-# As with a time zone that was set wrong. Far more than the service allows for (five minutes for a webhook), and than the
+# As with a time zone that was set wrong. Far more than the service allows for (five minutes for a webhook) and than the
 # ages of the webhooks that the campaign forges: those must not look fresh to anybody.
 WRONG_SECONDS: Final = 3600.0
 FOR_SECONDS: Final = 6.0
