@@ -143,7 +143,7 @@ class Settling:
         # The same key absorbs an execution that comes late, but only as long as the processor remembers keys. Looked at
         # for what is fresh, too: a machine that stood still for a day goes on here, and others went on without it.
         window = self._gateway.key_window - KEY_WINDOW_MARGIN
-        if sent_since is not None and datetime.now(UTC) - sent_since > window:
+        if sent_since is not None and _now() - sent_since > window:
             raise OutcomeUnknown(
                 f"the processor has no record of the {operation.kind}, and it is too old to be sent again under its key"
             )
@@ -165,3 +165,8 @@ def _without_action(operation: Operation, settled: Settled | RequiresAction) -> 
     if isinstance(settled, RequiresAction):
         raise OutcomeUnknown(f"the processor wants the customer to confirm a {operation.kind}, which nobody can")
     return settled
+
+
+def _now() -> datetime:
+    """At least when the server has started this try: to a worker whose clock is late an old key must not look young."""
+    return max(datetime.now(UTC), activity.info().started_time)

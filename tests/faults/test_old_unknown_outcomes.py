@@ -1,7 +1,9 @@
 """An operation whose outcome is still unknown when the processor has forgotten its key: only looked up, never sent."""
 
 import asyncio
+from pathlib import Path
 
+from prove import clock
 from tests.harness import Stack, new_key
 from tests.workflow.test_cancellation import handle_of, until_pending
 
@@ -31,6 +33,21 @@ async def test_charge_too_old_for_its_key_is_not_sent_again(own_stack: Stack) ->
         await reset_activity(stack, lost, "charge")
         await asyncio.sleep(3)
         assert await stack.journal_operations(lost) == ["authorize"]
+    finally:
+        await worker.stop()
+
+
+async def test_worker_whose_clock_is_hours_late_does_not_send_what_is_too_old_either(own_stack: Stack) -> None:
+    stack, key = own_stack, new_key("lost")
+    await stack.worker.stop()
+    late = {"PYTHONPATH": str(Path(clock.__file__).parent), "PROVE_CLOCK_SECONDS": "-7200"}
+    worker = stack.another_worker("late", **ALMOST_NO_WINDOW, **late)
+    await worker.start()
+    try:
+        await stack.fault("timeout_before_execution", payment_id=key, operation="capture")
+        await stack.pay(key, wait=1)
+        await until_pending(stack, key, "charge", attempt=4)
+        assert await stack.journal_operations(key) == ["authorize"]
     finally:
         await worker.stop()
 
