@@ -44,6 +44,11 @@ def refund_before_the_charge(entries: Entries) -> None:
     entry(entries, "refunded", "refund")["sequence"] = 0
 
 
+def refund_and_take_back_once_more(entries: Entries) -> None:
+    for operation in ("refund", "refund_failed"):
+        add(entries, entry(entries, "sent-back-unheard", operation), key=f"refund-1-{'f' * 32}", reference="re_another")
+
+
 def act_for_nobody(entries: Entries) -> None:
     add(entries, entry(entries, "canceled", "authorize"), payment_id="nobody", key="authorize-1-nobody")
 

@@ -20,6 +20,7 @@ from tests.integration.lying import (
     made_though_refused,
     never_told,
     order_was_paid,
+    refund_and_take_back_once_more,
     refund_before_the_charge,
     refunded_another_part,
     refunded_less,
@@ -59,6 +60,9 @@ PLANTS = (
     Plant("a refund of another amount", {"each refund's row is a refund of the processor"}, books=(
         "UPDATE refunds SET amount = 1001 WHERE id = 'part'",
     )),
+    Plant("refunded twice and sent back twice", {
+        "each movement is one transaction", "each refund's row is a refund of the processor",
+    }, processor=refund_and_take_back_once_more),
     Plant("a hold of a payment that is in no row", {
         "nothing was done for a payment that has no row", "charged as it was asked for",
     }, processor=act_for_nobody),

@@ -63,9 +63,26 @@ async def _refunded(teller: Teller) -> None:
         await asyncio.sleep(0.3)
     await teller.refund("refund-comes-back", "back", amount=300)
 
+    await _refunded_and_sent_back_unheard(teller)
+
     await teller.pay("refunded-by-hand")
     await teller.signal("refunded-by-hand", "by-hand", 200)
     await teller.until("refunded-by-hand", "partially_refunded")
+
+
+async def _refunded_and_sent_back_unheard(teller: Teller) -> None:
+    """The books can't be written until the refund has come back."""
+    key, account = "sent-back-unheard", "processor_receivable:sandbox"
+    await teller.pay(key, currency="WST")
+    await teller.stack.fault("refund_fails_later", payment_id=key, operation="refund", seconds=0.3)
+    async with teller.stack.database() as db:
+        await db.execute("UPDATE accounts SET closed_at = now() WHERE name = $1 AND currency = 'WST'", account)
+        await teller.refund(key, "back")
+        await teller.stack.until_journal_has(key, "refund_failed")
+        await db.execute("UPDATE accounts SET closed_at = NULL WHERE name = $1 AND currency = 'WST'", account)
+    while (await teller.refund(key, "back"))["status"] != 201:
+        await asyncio.sleep(0.3)
+    await teller.get(key)
 
 
 async def _held(teller: Teller) -> None:

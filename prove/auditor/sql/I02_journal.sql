@@ -2,8 +2,8 @@
 
 -- check: I2 each movement is one transaction
 -- Every capture and refund of the processor is one ledger transaction of the same payment, amount and currency, and the
--- reverse. A refund that failed later stands in the ledger as a reversal of that refund; of a charge that was being undone,
--- one that came back before the books had any of it may stand there with neither.
+-- reverse. A refund that failed later stands in the ledger as a reversal of that refund; one that came back before the
+-- books had any of it may stand there with neither, if it undid a charge, or if its row says that it has failed.
 WITH processor AS (
     SELECT CASE operation WHEN 'refund_failed' THEN 'reversal-of-' || key ELSE key END AS key, payment_id,
         CASE operation WHEN 'refund_failed' THEN 'refund_reversal' ELSE operation END AS operation, amount, currency, sequence,
@@ -18,7 +18,8 @@ WITH processor AS (
     GROUP BY t.sequence
 ), undone AS (
     SELECT p.key FROM processor p JOIN payment ON id = p.payment_id
-    WHERE status = 'failed' AND p.stands = 0
+    WHERE p.stands = 0 AND (status = 'failed' OR EXISTS (
+        SELECT FROM refund r WHERE r.payment_id = p.payment_id AND r.hash = right(p.refund, 32) AND r.status = 'failed'))
       AND NOT EXISTS (SELECT FROM transaction t WHERE t.key IN (p.refund, 'reversal-of-' || p.refund))
 )
 SELECT coalesce(l.payment_id, p.payment_id) AS payment_id,
@@ -42,21 +43,23 @@ SELECT coalesce(p.id, m.payment_id) AS payment_id,
 FROM payment p FULL JOIN moved m ON m.payment_id = p.id
 
 -- check: I2 each refund's row is a refund of the processor
--- By the processor's own name for it. What nobody asked for is the undoing of a charge, whose payment has failed.
+-- By the key it was asked for with, and the processor's own name for it, which a refund that came back before the books
+-- had any of it may lack. What nobody asked for is the undoing of a charge, whose payment has failed.
 WITH made AS (
-    SELECT payment_id, reference, max(amount) AS amount, max(currency) AS currency,
+    SELECT payment_id, reference, right(key, 32) AS hash, max(amount) AS amount, max(currency) AS currency,
         count(*) FILTER (WHERE operation = 'refund') AS made, count(*) FILTER (WHERE operation = 'refund_failed') AS failed
-    FROM journal WHERE operation IN ('refund', 'refund_failed') GROUP BY payment_id, reference
+    FROM journal WHERE operation IN ('refund', 'refund_failed') GROUP BY payment_id, reference, hash
 )
 SELECT coalesce(r.payment_id, m.payment_id) AS payment_id,
     CASE WHEN m.reference IS NULL THEN r.status <> 'succeeded' AND r.reference IS NULL
          WHEN r.id IS NULL THEN p.status = 'failed'
-         ELSE (r.amount, r.currency) = (m.amount, m.currency)
-            AND (r.status = 'pending' OR (r.status = 'succeeded') = (m.made > m.failed))
+         ELSE (r.amount, r.currency, r.status) =
+                (m.amount, m.currency, CASE WHEN m.made > m.failed THEN 'succeeded' ELSE 'failed' END)
+            AND CASE WHEN r.reference IS NULL THEN m.made = m.failed ELSE r.reference = m.reference END
     END AS ok,
     jsonb_build_object('row', to_jsonb(r), 'processor', to_jsonb(m), 'payment_status', p.status) AS evidence
 FROM refund r
-FULL JOIN made m ON m.payment_id = r.payment_id AND m.reference = r.reference
+FULL JOIN made m ON m.payment_id = r.payment_id AND m.hash = r.hash
 LEFT JOIN payment p ON p.id = m.payment_id
 
 -- check: I2 nothing was done for a payment that has no row
