@@ -121,9 +121,7 @@ class Settling:
         key = key_of(operation)
         work = self._under_way.get(key)
         if work is None:
-            work = asyncio.ensure_future(
-                self._submit(operation, sent_since) if fresh else self._look_up_or_submit(operation, sent_since)
-            )
+            work = asyncio.ensure_future(self._look_up_or_submit(operation, sent_since, fresh=fresh))
             self._under_way[key] = work
             work.add_done_callback(lambda done: self._end(key, done))
         return work
@@ -133,21 +131,27 @@ class Settling:
         if not work.cancelled():
             work.exception()  # retrieved, should nobody wait any more
 
-    async def _look_up_or_submit(self, operation: Operation, sent_since: datetime | None) -> Outcome:
-        found = await self._gateway.find(operation)
+    async def _look_up_or_submit(self, operation: Operation, sent_since: datetime | None, *, fresh: bool) -> Outcome:
+        found = None if fresh else await self._gateway.find(operation)
         if found is not None:
             return found
-        return await self._submit(operation, sent_since)
-
-    async def _submit(self, operation: Operation, sent_since: datetime | None) -> Outcome:
         # The same key absorbs an execution that comes late, but only as long as the processor remembers keys. Looked at
         # for what is fresh, too: a machine that stood still for a day goes on here, and others went on without it.
         window = self._gateway.key_window - KEY_WINDOW_MARGIN
-        if sent_since is not None and _now() - sent_since > window:
+        if sent_since is not None and await self._now(operation, fresh=fresh) - sent_since > window:
             raise OutcomeUnknown(
                 f"the processor has no record of the {operation.kind}, and it is too old to be sent again under its key"
             )
         return await self._gateway.submit(operation)
+
+    async def _now(self, operation: Operation, *, fresh: bool) -> datetime:
+        """By the books' clock, as `sent_since`: to a worker whose own is hours late an old key would look young.
+
+        A fresh hold or charge isn't worth the question: a second hold is released, and no hold is charged twice.
+        """
+        if fresh and not isinstance(operation, Refund):
+            return datetime.now(UTC)
+        return await self._ledger.now()
 
     async def _show_unknown(self, operation: Operation, retry_after: timedelta | None) -> None:
         """For whoever reads the payment. Failing to show it must not hide the unknown outcome itself."""
@@ -165,8 +169,3 @@ def _without_action(operation: Operation, settled: Settled | RequiresAction) -> 
     if isinstance(settled, RequiresAction):
         raise OutcomeUnknown(f"the processor wants the customer to confirm a {operation.kind}, which nobody can")
     return settled
-
-
-def _now() -> datetime:
-    """At least when the server has started this try: to a worker whose clock is late an old key must not look young."""
-    return max(datetime.now(UTC), activity.info().started_time)

@@ -121,6 +121,10 @@ class Ledger(Protocol):
         """The row as it stands now, without the list of refunds, or None when this key was never claimed."""
         ...
 
+    async def now(self) -> datetime:
+        """By the clock that the rows' times are of."""
+        ...
+
     async def find_payment(self, payment_id: str) -> Payment | None:
         """The payment as it stands now with its refunds, all of one moment, or None when this key was never claimed."""
         ...

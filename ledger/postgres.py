@@ -80,6 +80,11 @@ class PostgresLedger(
 
         return await self._run(work)
 
+    async def now(self) -> datetime:
+        """See `Ledger.now`."""
+        now: datetime = await self._run(lambda connection: connection.fetchval(QUERIES["now"]))
+        return now
+
     async def find_payment(self, payment_id: str) -> Payment | None:
         """See `Ledger.find_payment`."""
 
