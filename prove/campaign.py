@@ -10,6 +10,7 @@ from typing import Final
 
 import aiohttp
 from temporalio.client import Client
+from temporalio.runtime import Runtime, TelemetryConfig
 
 from prove.auditing import audit, books_hash
 from prove.catalogue import Fault, Lane
@@ -188,11 +189,16 @@ class Campaign:
 
 @asynccontextmanager
 async def _open_field(stack: Stack, told: Told, seed: int) -> AsyncGenerator[Field]:
-    client = await Client.connect(stack.temporal.address)
+    client = await Client.connect(stack.temporal.address, runtime=_quiet())
     async with open_shop(stack, told, seed) as shop, aiohttp.ClientSession() as http:
         field = Field(stack, shop, seed, client, http)
         await database.prepare(field)
         yield field
+
+
+def _quiet() -> Runtime:
+    """That Temporal can't be reached is what we are here for: its client's warnings of it would hide our own lines."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
 
 
 @asynccontextmanager

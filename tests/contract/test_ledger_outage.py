@@ -36,6 +36,7 @@ CALLS: dict[str, Call] = {
     "decide": lambda ledger, key: ledger.decide(succeeded(key)),
     "begin_capture": lambda ledger, key: ledger.begin_capture(key, CAPTURE),
     "reserve_refund": lambda ledger, key: ledger.reserve_refund(a_refund(key, "another")),
+    "now": lambda ledger, key: ledger.now(),
     "refunds": lambda ledger, key: ledger.refunds(key),
     "timeline": lambda ledger, key: ledger.timeline(key),
     "find_refund": lambda ledger, key: ledger.find_refund(key, "one"),
