@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class End(asyncio.Protocol):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
+        self.connection.used_at = time.monotonic()
         if self.connection.plain:
             self.other.write(data)
         else:
@@ -164,6 +166,8 @@ class Connection:
         self.client.other, self.server.other = self.server, self.client
         self.ends: Final = {"up": self.client, "down": self.server}
         self.plain = self.is_reset = False
+        self.used_at = 0.0
+        """When bytes came last, by the monotonic clock."""
         self._watched = False
         self._swallowed: set[Direction] = set()
         self._lets = lets

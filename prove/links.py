@@ -55,6 +55,11 @@ class Link:
     def connections(self) -> int:
         return len(self._connections)
 
+    @property
+    def used_at(self) -> float:
+        """When one of its connections had bytes last, by the monotonic clock; 0 without connections."""
+        return max((connection.used_at for connection in self._connections), default=0.0)
+
     async def open(self) -> None:
         self.port = free_port()
         self._bound = _bind(self.port)

@@ -26,6 +26,7 @@ BETWEEN: Final = (
 SECONDS: Final = (0.3, 2.5)
 # Until somebody uses the connection: a fault that met nobody proves nothing.
 PATIENCE_SECONDS: Final = 6.0
+IN_USE_SECONDS: Final = 0.5
 # A reply of a few kilobytes takes seconds.
 DRIP_BYTES_PER_SECOND: Final = 300
 
@@ -35,7 +36,7 @@ Way = Callable[[Link], AbstractAsyncContextManager[Touched]]
 def _cut(source: str, target: str) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
         links = between(field, source, target)
-        link = random.choice([link for link in links if link.connections] or links)
+        link = _in_use(links, random)
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while not (count := link.cut()):
             if asyncio.get_running_loop().time() > deadline:
@@ -62,8 +63,7 @@ async def _refused(link: Link) -> AsyncGenerator[Touched]:
 def _for_a_while(source: str, target: str, way: Way, verb: str) -> Inject:
     async def inject(field: Field, random: Random) -> str | None:
         links, seconds = between(field, source, target), random.uniform(*SECONDS)
-        # One that is in use, if any is.
-        link = random.choice([link for link in links if link.connections] or links)
+        link = _in_use(links, random)
         async with way(link) as touched:
             waited = 0.0
             while waited < seconds or (not touched.connections and waited < PATIENCE_SECONDS):
@@ -74,6 +74,12 @@ def _for_a_while(source: str, target: str, way: Way, verb: str) -> Inject:
         return f"{verb} {link.name} for {waited:.1f} s ({touched.connections} connections, {touched.bytes} bytes)"
 
     return inject
+
+
+def _in_use(links: list[Link], random: Random) -> Link:
+    """One of those that are in use, or were last: an idle worker may hear nothing of Temporal for a minute."""
+    since = max(link.used_at for link in links) - IN_USE_SECONDS
+    return random.choice([link for link in links if link.used_at >= since])
 
 
 def between(field: Field, source: str, target: str) -> list[Link]:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Final
 
@@ -18,6 +18,7 @@ DOWN_SECONDS: Final = (0.0, 1.5)
 FROZEN_SECONDS: Final = (0.5, 2.5)
 # Longer than a try of an activity may take: its work is done again elsewhere, and then it wakes up.
 LONG_FROZEN_SECONDS: Final = 12.0
+_LOOK_SECONDS: Final = 0.002
 
 
 def _kill(*prefixes: str) -> Inject:
@@ -67,11 +68,20 @@ async def frozen(server: Server) -> AsyncGenerator[None]:
     for process in family:
         process.send_signal(signal.SIGSTOP)
     try:
+        # One of its threads has to run to stop the others: on a busy machine they go on for a while.
+        while any(_goes_on(process) for process in family):
+            await asyncio.sleep(_LOOK_SECONDS)
         yield
     finally:
         for process in family:
             if process.is_running():
                 process.send_signal(signal.SIGCONT)
+
+
+def _goes_on(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+    return False
 
 
 def _process(name: str, covers: tuple[str, ...], what: str, inject: Inject) -> Fault:

@@ -1,6 +1,7 @@
 """The proxy of the campaign: it changes nothing while it is left alone, and each fault tells what it has met."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
@@ -135,6 +136,17 @@ async def test_cut_resets_every_connection_and_new_ones_work_at_once(echo: tuple
         async with connected(link) as third:
             assert await said(*third, b"hello") == b"hello"
             assert (link.connections, server.open) == (1, 1)
+
+
+async def test_link_knows_when_it_was_used_last(echo: tuple[Link, Echo]) -> None:
+    link, _ = echo
+    async with connected(link) as idle:
+        assert link.used_at == 0
+        before = time.monotonic()
+        async with connected(link) as (reader, writer):
+            await said(reader, writer, b"hello")
+            assert before <= link.used_at <= time.monotonic()
+        assert await said(*idle, b"hello") == b"hello"
 
 
 async def test_refused_is_refused_by_the_system_and_admitted_on_the_same_port(echo: tuple[Link, Echo]) -> None:
