@@ -76,7 +76,7 @@ async def test_every_fault_has_struck(faulty: Faulty) -> None:
 async def test_hold_of_another_amount_is_released_and_nothing_charged(stack: Stack) -> None:
     key = new_key()
     await stack.fault("wrong_amount", payment_id=key, operation="authorize")
-    payment = (await stack.pay(key)).json()
+    payment = (await stack.pay_persistently(key)).json()
     assert (payment["status"], payment["conflicted"]) == ("failed", True)
     assert payment["failure"]["code"] == "processor_conflict"
     assert await stack.journal_operations(key) == ["authorize", "void"]
@@ -86,7 +86,7 @@ async def test_hold_of_another_amount_is_released_and_nothing_charged(stack: Sta
 async def test_charge_of_another_amount_is_given_back_and_not_recorded_as_a_sale(stack: Stack) -> None:
     key = new_key()
     await stack.fault("wrong_amount", payment_id=key, operation="capture")
-    payment = (await stack.pay(key)).json()
+    payment = (await stack.pay_persistently(key)).json()
     assert (payment["status"], payment["conflicted"]) == ("failed", True)
     assert (payment["amount_captured"], payment["amount_refunded"]) == (4990, 4990)
     assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
@@ -106,7 +106,7 @@ async def test_undoing_of_another_amount_is_believed_only_by_the_record(stack: S
     key = new_key()
     await stack.close_account(CLOSED)
     await stack.fault("wrong_amount", payment_id=key, operation=operation)
-    assert (await stack.pay(key, **fields)).json()["status"] == status
+    assert (await stack.pay_persistently(key, **fields)).json()["status"] == status
     assert await stack.journal_operations(key) == operations
     await stack.assert_books_agree(key)
 
@@ -115,7 +115,7 @@ async def test_refund_that_fails_thrice_is_tried_until_the_money_is_back(stack: 
     key = new_key()
     await stack.close_account(CLOSED)
     await stack.fault("unavailable", payment_id=key, operation="refund", times=3)
-    assert (await stack.pay(key, currency=CLOSED, wait=1)).status_code == 202
+    assert (await stack.pay_persistently(key, currency=CLOSED, wait=1)).status_code == 202
     payment = await stack.until_decided(key)
     assert (payment["status"], payment["amount_refunded"]) == ("failed", 4990)
     assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
@@ -126,7 +126,7 @@ async def test_refund_that_fails_thrice_is_tried_until_the_money_is_back(stack: 
 async def test_decline_charges_nothing_and_keeps_no_hold(stack: Stack, operation: str) -> None:
     key = new_key()
     await stack.fault("decline", payment_id=key, operation=operation)
-    payment = (await stack.pay(key)).json()
+    payment = (await stack.pay_persistently(key)).json()
     assert (payment["status"], payment["failure"]["code"]) == ("declined", "card_declined")
     assert payment["amount_captured"] == 0
     await stack.assert_books_agree(key)
@@ -137,6 +137,6 @@ async def test_three_faults_in_a_row_on_each_operation_still_charge_once(stack: 
     for operation in ("authorize", "capture"):
         for fault in ("reset_after_execution", "unavailable", "malformed_reply"):
             await stack.fault(fault, payment_id=key, operation=operation)
-    assert (await stack.pay(key, wait=40)).json()["status"] == "succeeded"
+    assert (await stack.pay_persistently(key, wait=40)).json()["status"] == "succeeded"
     assert await stack.journal_operations(key) == ["authorize", "capture"]
     await stack.assert_books_agree(key)

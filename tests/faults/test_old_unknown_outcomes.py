@@ -20,7 +20,7 @@ async def test_charge_too_old_for_its_key_is_not_sent_again(own_stack: Stack) ->
         lost, done = new_key("lost"), new_key("done")
         await stack.fault("timeout_before_execution", payment_id=lost, operation="capture")
         await stack.fault("timeout_after_execution", payment_id=done, operation="capture")
-        await asyncio.gather(stack.pay(lost, wait=1), stack.pay(done, wait=1))
+        await asyncio.gather(stack.pay_persistently(lost, wait=1), stack.pay_persistently(done, wait=1))
         # Found by its key, however old it is.
         assert (await stack.until_decided(done))["status"] == "succeeded"
         # Nothing is found: it stays unknown, and is asked for again. Time alone doesn't make it failed.
@@ -45,7 +45,7 @@ async def test_worker_whose_clock_is_hours_late_does_not_send_what_is_too_old_ei
     await worker.start()
     try:
         await stack.fault("timeout_before_execution", payment_id=key, operation="capture")
-        await stack.pay(key, wait=1)
+        await stack.pay_persistently(key, wait=1)
         await until_pending(stack, key, "charge", attempt=4)
         assert await stack.journal_operations(key) == ["authorize"]
     finally:

@@ -28,7 +28,7 @@ async def activities(stack: Stack, key: str) -> list[str]:
 
 async def test_payment_that_goes_well_takes_one_task_and_no_activity_of_its_own(stack: Stack) -> None:
     key = new_key()
-    assert (await stack.pay(key)).json()["status"] == "succeeded"
+    assert (await stack.pay_persistently(key)).json()["status"] == "succeeded"
     kinds = [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in await history(stack, key)]
     assert kinds == [
         "WORKFLOW_EXECUTION_STARTED",
@@ -55,7 +55,7 @@ async def test_steps_that_are_taken_one_by_one(
     stack: Stack, fields: dict[str, Any], status: str, steps: list[str]
 ) -> None:
     key = new_key()
-    assert (await stack.pay(key, **fields)).json()["status"] == status
+    assert (await stack.pay_persistently(key, **fields)).json()["status"] == status
     assert await activities(stack, key) == steps
     await stack.assert_books_agree(key)
 
@@ -64,7 +64,7 @@ async def test_request_that_takes_longer_is_seen_and_not_sent_again(stack: Stack
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
     began = time.monotonic()
-    waiting = asyncio.create_task(stack.pay(key))
+    waiting = asyncio.create_task(stack.pay_persistently(key))
     await until_pending(stack, key, "charge")
     assert time.monotonic() - began < 3.5
     # Would strike a second request.
@@ -80,7 +80,7 @@ async def test_request_that_takes_longer_is_seen_and_not_sent_again(stack: Stack
 async def test_charge_that_did_not_settle_at_once_can_be_paused_and_goes_on(stack: Stack) -> None:
     key = new_key()
     await stack.fault("unavailable", payment_id=key, operation="capture", times=2)
-    assert (await stack.pay(key, wait=0)).status_code == 202
+    assert (await stack.pay_persistently(key, wait=0)).status_code == 202
     await until_pending(stack, key, "charge", attempt=2)
     client = await stack.temporal()
     execution = WorkflowExecution(workflow_id=key)

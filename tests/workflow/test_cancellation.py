@@ -41,7 +41,7 @@ async def closed_status(stack: Stack, key: str) -> WorkflowExecutionStatus | Non
 async def test_cancel_while_the_hold_is_placed_releases_it_and_charges_nothing(stack: Stack) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="authorize", seconds=SLOW)
-    waiting = asyncio.create_task(stack.pay(key))
+    waiting = asyncio.create_task(stack.pay_persistently(key))
     await until_pending(stack, key, "reserve")
     await (await handle_of(stack, key)).cancel()
     reply = await waiting
@@ -60,7 +60,7 @@ async def test_cancel_during_the_charge_finishes_the_payment(stack: Stack, fault
         # The first one ends the try at once, the second strikes the step that can be seen.
         await stack.fault("unavailable", payment_id=key, operation="capture")
         await stack.fault(fault, payment_id=key, operation="capture")
-    waiting = asyncio.create_task(stack.pay(key, wait=30))
+    waiting = asyncio.create_task(stack.pay_persistently(key, wait=30))
     await until_pending(stack, key, "charge")
     await (await handle_of(stack, key)).cancel()
     assert (await waiting).json()["status"] == "succeeded"
@@ -72,7 +72,7 @@ async def test_cancel_during_the_charge_finishes_the_payment(stack: Stack, fault
 async def test_cancel_while_it_is_charged_at_once_finishes_the_payment(stack: Stack) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
-    waiting = asyncio.create_task(stack.pay(key, wait=30))
+    waiting = asyncio.create_task(stack.pay_persistently(key, wait=30))
     await stack.until_journal_has(key, "authorize")
     await asyncio.sleep(0.3)
     await (await handle_of(stack, key)).cancel()
@@ -85,7 +85,7 @@ async def test_cancel_while_it_is_charged_at_once_finishes_the_payment(stack: St
 async def test_cancel_while_the_hold_is_unknown_releases_it_and_charges_nothing(stack: Stack) -> None:
     key = new_key()
     await stack.fault("timeout_after_execution", payment_id=key, operation="authorize")
-    waiting = asyncio.create_task(stack.pay(key, wait=30))
+    waiting = asyncio.create_task(stack.pay_persistently(key, wait=30))
     await stack.until_journal_has(key, "authorize")
     await (await handle_of(stack, key)).cancel()
     assert (await waiting).json()["status"] == "canceled"
@@ -99,7 +99,7 @@ async def test_cancel_between_the_tries_of_an_unknown_charge_finishes_the_paymen
     key = new_key()
     await stack.fault("unavailable", payment_id=key, operation="capture")
     await stack.fault("reset_after_execution", payment_id=key, operation="capture")
-    waiting = asyncio.create_task(stack.pay(key, wait=30))
+    waiting = asyncio.create_task(stack.pay_persistently(key, wait=30))
     await until_pending(stack, key, "charge", attempt=2)
     handle = await handle_of(stack, key)
     await handle.cancel()
@@ -113,7 +113,7 @@ async def test_cancel_during_the_undoing_undoes_to_the_end(stack: Stack) -> None
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="void", seconds=SLOW)
     await stack.fault("unavailable", payment_id=key, operation="void")
-    waiting = asyncio.create_task(stack.pay(key, wait=30, payment_method="pm_sandbox_captureDeclined"))
+    waiting = asyncio.create_task(stack.pay_persistently(key, wait=30, payment_method="pm_sandbox_captureDeclined"))
     await until_pending(stack, key, "release")
     handle = await handle_of(stack, key)
     for _ in range(3):
@@ -126,7 +126,7 @@ async def test_cancel_during_the_undoing_undoes_to_the_end(stack: Stack) -> None
 
 async def test_cancel_after_the_payment_is_decided_changes_nothing(stack: Stack) -> None:
     key = new_key()
-    first = await stack.pay(key)
+    first = await stack.pay_persistently(key)
     await (await handle_of(stack, key)).cancel()
     assert await closed_status(stack, key) is WorkflowExecutionStatus.COMPLETED
     assert await stack.get(key) == first.json()
@@ -147,11 +147,11 @@ async def test_cancel_before_any_worker_took_the_payment_charges_nothing(own_sta
 async def test_retry_of_a_canceled_payment_is_told_that_it_was_canceled(stack: Stack) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="authorize", seconds=SLOW)
-    waiting = asyncio.create_task(stack.pay(key))
+    waiting = asyncio.create_task(stack.pay_persistently(key))
     await until_pending(stack, key, "reserve")
     await (await handle_of(stack, key)).cancel()
     first = await waiting
-    again = await stack.pay(key)
+    again = await stack.pay_persistently(key)
     assert again.content == first.content
     assert again.headers["Idempotent-Replayed"] == "true"
     assert await stack.journal_operations(key) == ["authorize", "void"]

@@ -12,7 +12,7 @@ async def test_failure_that_is_told_before_the_refund_is_written_down_is_not_mis
 ) -> None:
     data, key = tmp_path_factory.mktemp("early"), new_key()
     async with open_stack(data, env={"PAYSAGA_QUIET_PERIOD_SECONDS": "600"}) as stack:
-        await stack.pay(key)
+        await stack.pay_persistently(key)
         await stack.fault("refund_fails_later", payment_id=key, operation="refund", seconds=0.1)
         await refunded_while_the_row_is_locked(stack, key)
         async with asyncio.timeout(15):

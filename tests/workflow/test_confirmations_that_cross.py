@@ -166,7 +166,7 @@ async def test_terminated_payment_that_was_confirmed_is_charged_when_its_request
     payment = await waiting(stack)
     for _ in range(2):
         await (await handle_of(stack, payment["id"])).terminate("by mistake")
-        repeated = await stack.pay(payment["id"], payment_method=METHOD)
+        repeated = await stack.pay_persistently(payment["id"], payment_method=METHOD)
         assert (repeated.status_code, repeated.json()["next_action"]) == (202, payment["next_action"])
     await (await handle_of(stack, payment["id"])).terminate("by mistake")
     await stack.act(payment, "confirm")

@@ -18,7 +18,7 @@ METHOD = "pm_card_authenticationRequired"
 
 async def waiting(stack: Stack, **fields: Any) -> dict[str, Any]:
     """A payment that waits for its customer."""
-    reply = await stack.pay(new_key("action"), payment_method=METHOD, **fields)
+    reply = await stack.pay_persistently(new_key("action"), payment_method=METHOD, **fields)
     assert (reply.status_code, reply.json()["status"]) == (202, "requires_action"), reply.text
     return reply.json()
 
@@ -34,7 +34,7 @@ async def settled(stack: Stack, key: str) -> dict[str, Any]:
 async def again(stack: Stack, key: str, **fields: Any) -> tuple[int, str]:
     """What repeating the request is told, once it is decided."""
     async with asyncio.timeout(40):
-        while (reply := await stack.pay(key, payment_method=METHOD, **fields)).status_code == 202:
+        while (reply := await stack.pay_persistently(key, payment_method=METHOD, **fields)).status_code == 202:
             await asyncio.sleep(0.1)
     return reply.status_code, reply.json()["status"]
 
@@ -57,7 +57,7 @@ async def test_client_is_told_at_once_where_to_send_the_customer_and_nothing_is_
     assert action["url"].startswith(stack.servers.sandbox.url)
     assert action["expires_at"] > payment["created_at"]
     assert (await stack.get(payment["id"]))["next_action"] == action
-    repeated = await stack.pay(payment["id"], payment_method=METHOD)
+    repeated = await stack.pay_persistently(payment["id"], payment_method=METHOD)
     assert (repeated.status_code, repeated.json()["next_action"]) == (202, action)
     assert await stack.journal(payment["id"]) == []
 
@@ -94,14 +94,14 @@ async def test_who_repeats_the_request_after_the_confirmation_gets_the_decided_p
 async def test_customer_who_gives_up_is_declined_and_their_order_is_free(stack: Stack) -> None:
     order = new_key("order")
     payment = await waiting(stack, order_id=order)
-    assert (await stack.pay(new_key(), order_id=order)).json()["code"] == "order_already_paid"
+    assert (await stack.pay_persistently(new_key(), order_id=order)).json()["code"] == "order_already_paid"
     await stack.act(payment, "abandon")
     await stack.check(payment["id"])
     declined = await settled(stack, payment["id"])
     assert (declined["status"], declined["failure"]["code"]) == ("declined", "authentication_failed")
     assert (await stack.act(payment, "confirm")).status_code == 409
     assert await stack.journal(payment["id"]) == []
-    assert (await stack.pay(new_key(), order_id=order)).status_code == 201
+    assert (await stack.pay_persistently(new_key(), order_id=order)).status_code == 201
 
 
 async def test_customer_who_never_comes_leaves_an_expired_payment(hasty: Stack) -> None:
@@ -183,7 +183,7 @@ async def test_customer_who_confirms_while_the_shop_cancels_is_charged_or_releas
 async def test_terminated_payment_goes_on_waiting_when_its_request_is_repeated(stack: Stack) -> None:
     payment = await waiting(stack)
     await (await handle_of(stack, payment["id"])).terminate("by mistake")
-    repeated = await stack.pay(payment["id"], payment_method=METHOD)
+    repeated = await stack.pay_persistently(payment["id"], payment_method=METHOD)
     assert (repeated.status_code, repeated.json()["next_action"]) == (202, payment["next_action"])
     await stack.act(payment, "confirm")
     await stack.check(payment["id"])
@@ -196,7 +196,7 @@ async def test_who_does_not_wait_is_told_what_a_woken_payment_requires(stack: St
     payment = await waiting(stack)
     await (await handle_of(stack, payment["id"])).terminate("by mistake")
     await stack.check(payment["id"])
-    repeated = await stack.pay(payment["id"], payment_method=METHOD, wait=0)
+    repeated = await stack.pay_persistently(payment["id"], payment_method=METHOD, wait=0)
     assert (repeated.status_code, repeated.json().get("next_action")) == (202, payment["next_action"])
     assert (await stack.cancel(payment["id"])).status_code == 200
 
@@ -264,7 +264,7 @@ async def test_whatever_comes_with_a_check_is_not_believed(stack: Stack, argumen
 
 async def test_hold_that_was_ended_at_the_processor_has_expired_once_it_is_checked(stack: Stack) -> None:
     key = new_key("hold")
-    await stack.pay(key, capture="manual")
+    await stack.pay_persistently(key, capture="manual")
     await stack.check(key)
     await asyncio.sleep(0.5)
     assert (await stack.get(key))["status"] == "authorized"

@@ -51,12 +51,12 @@ async def reset(client: Client, key: str) -> None:
 async def test_terminated_payment_is_finished_by_the_clients_retry(stack: Stack, operation: str, activity: str) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation=operation, seconds=SLOW)
-    waiting = asyncio.create_task(stack.pay(key))
+    waiting = asyncio.create_task(stack.pay_persistently(key))
     await until_pending(stack, key, activity)
     await (await handle_of(stack, key)).terminate()
     # Whoever waited is not left alone either: the API takes the payment over at once.
     assert (await waiting).json()["status"] == "succeeded"
-    assert (await stack.pay(key)).json()["status"] == "succeeded"
+    assert (await stack.pay_persistently(key)).json()["status"] == "succeeded"
     assert await stack.journal_operations(key) == ["authorize", "capture"]
     await stack.assert_books_agree(key)
 
@@ -66,12 +66,12 @@ async def test_payment_terminated_while_it_is_undone_is_undone_and_never_recorde
     key = new_key()
     await stack.close_account("UGX")
     await stack.fault("timeout_after_execution", payment_id=key, operation="refund")
-    assert (await stack.pay(key, wait=1, currency="UGX")).status_code == 202
+    assert (await stack.pay_persistently(key, wait=1, currency="UGX")).status_code == 202
     await stack.until_journal_has(key, "refund")
     async with stack.database() as db:
         await db.execute("DELETE FROM accounts WHERE currency = 'UGX' AND name = 'sales'")
     await (await handle_of(stack, key)).terminate()
-    payment = (await stack.pay(key, wait=30, currency="UGX")).json()
+    payment = (await stack.pay_persistently(key, wait=30, currency="UGX")).json()
     assert (payment["status"], payment["failure"]["code"]) == ("failed", "recording_refused")
     assert await stack.journal_operations(key) == ["authorize", "capture", "refund"]
     await stack.assert_books_agree(key)
@@ -80,7 +80,7 @@ async def test_payment_terminated_while_it_is_undone_is_undone_and_never_recorde
 async def test_cancel_of_a_run_that_took_over_a_charged_payment_finishes_it(stack: Stack) -> None:
     key = new_key()
     await stack.fault("timeout_after_execution", payment_id=key, operation="capture")
-    assert (await stack.pay(key, wait=1)).status_code == 202
+    assert (await stack.pay_persistently(key, wait=1)).status_code == 202
     await stack.until_journal_has(key, "capture")
     handle = await handle_of(stack, key)
     await handle.terminate()
@@ -114,7 +114,7 @@ async def test_key_stays_with_its_first_request_when_its_run_was_terminated_befo
 async def test_reset_in_mid_charge_charges_once(stack: Stack) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
-    assert (await stack.pay(key, wait=1)).status_code == 202
+    assert (await stack.pay_persistently(key, wait=1)).status_code == 202
     await until_pending(stack, key, "charge")
     await reset(await stack.temporal(), key)
     assert (await stack.until_decided(key))["status"] == "succeeded"
@@ -126,23 +126,23 @@ async def test_reset_in_mid_charge_charges_once(stack: Stack) -> None:
 @pytest.mark.parametrize("payment_method", ["pm_card_visa", "pm_sandbox_captureDeclined"])
 async def test_reset_of_a_decided_payment_moves_nothing(stack: Stack, payment_method: str) -> None:
     key = new_key()
-    first = await stack.pay(key, payment_method=payment_method)
+    first = await stack.pay_persistently(key, payment_method=payment_method)
     journal = await stack.journal(key)
     await reset(await stack.temporal(), key)
     assert await closed_status(stack, key) is WorkflowExecutionStatus.COMPLETED
     assert await stack.journal(key) == journal
-    assert (await stack.pay(key, payment_method=payment_method)).content == first.content
+    assert (await stack.pay_persistently(key, payment_method=payment_method)).content == first.content
     await stack.assert_books_agree(key)
 
 
 async def test_key_used_again_after_temporal_forgot_it_gets_the_first_answer_and_charges_nothing(stack: Stack) -> None:
     key = new_key()
-    first = await stack.pay(key)
+    first = await stack.pay_persistently(key)
     await forget(await stack.temporal(), key)
-    again = await stack.pay(key)
+    again = await stack.pay_persistently(key)
     assert (again.status_code, again.content) == (201, first.content)
     assert again.headers["Idempotent-Replayed"] == "true"
-    changed = await stack.pay(key, amount=5000)
+    changed = await stack.pay_persistently(key, amount=5000)
     assert (changed.status_code, changed.json()["code"]) == (422, "idempotency_key_reused")
     # Not even a run that somebody starts by hand for this key moves money.
     client = await stack.temporal()

@@ -54,7 +54,7 @@ async def test_malformed_start_fails_and_leaves_the_key_free(stack: Stack, argum
     assert problem in str(failure.value.cause)
     assert "nonsense" not in str(failure.value.cause)
     assert await stack.journal(key) == []
-    reply = await stack.pay(key)
+    reply = await stack.pay_persistently(key)
     assert (reply.status_code, reply.json()["status"]) == (201, "succeeded")
     await stack.assert_books_agree(key)
 
@@ -75,16 +75,16 @@ async def test_payment_started_by_hand_pays_once_and_answers_the_api(stack: Stac
     await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
     start = Start(request=GOOD, fingerprint=FINGERPRINT)
     handle = await client.start_workflow("PaymentWorkflow", start, id=key, task_queue="payments")
-    assert (await stack.pay(key, wait=5)).status_code in {201, 202}
+    assert (await stack.pay_persistently(key, wait=5)).status_code in {201, 202}
     await handle.result()
-    assert (await stack.pay(key)).json()["status"] == "succeeded"
+    assert (await stack.pay_persistently(key)).json()["status"] == "succeeded"
     assert await stack.journal_operations(key) == ["authorize", "capture"]
 
 
 async def test_malformed_pay_is_refused_and_the_payment_goes_on(stack: Stack) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
-    assert (await stack.pay(key, wait=0)).status_code == 202
+    assert (await stack.pay_persistently(key, wait=0)).status_code == 202
     await until_pending(stack, key, "charge")
     handle = await handle_of(stack, key)
     for arguments in BAD_PAYS:
@@ -101,7 +101,7 @@ async def test_malformed_pay_is_refused_and_the_payment_goes_on(stack: Stack) ->
 async def test_signal_disturbs_nothing(stack: Stack, name: str) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
-    assert (await stack.pay(key, wait=0)).status_code == 202
+    assert (await stack.pay_persistently(key, wait=0)).status_code == 202
     await until_pending(stack, key, "charge")
     handle = await handle_of(stack, key)
     for arguments in BAD_SIGNALS:
@@ -114,9 +114,9 @@ async def test_signal_disturbs_nothing(stack: Stack, name: str) -> None:
 async def test_waiter_who_did_not_start_the_payment_does_not_get_its_nonce(stack: Stack) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
-    first = asyncio.create_task(stack.pay(key))
+    first = asyncio.create_task(stack.pay_persistently(key))
     await until_pending(stack, key, "charge")
-    second = asyncio.create_task(stack.pay(key))
+    second = asyncio.create_task(stack.pay_persistently(key))
     assert "Idempotent-Replayed" not in (await first).headers
     assert (await second).headers["Idempotent-Replayed"] == "true"
     assert (await first).content == (await second).content
@@ -125,7 +125,7 @@ async def test_waiter_who_did_not_start_the_payment_does_not_get_its_nonce(stack
 async def test_query_tells_the_payment_before_and_after_it_is_decided(stack: Stack) -> None:
     key = new_key()
     await stack.fault("slow", payment_id=key, operation="capture", seconds=SLOW)
-    assert (await stack.pay(key, wait=0)).status_code == 202
+    assert (await stack.pay_persistently(key, wait=0)).status_code == 202
     await until_pending(stack, key, "charge")
     handle = await handle_of(stack, key)
     assert (await handle.query("payment"))["status"] == "processing"
