@@ -45,6 +45,12 @@ class Node:
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever has it down."""
 
+    async def restart(self) -> None:
+        """Let it finish, as a deployment does, and start it again."""
+        async with self.busy:
+            await self.server.stop()
+            await self.server.start()
+
 
 class Stack:
     """Everything is started from here, and stopped by its own process ID."""
@@ -160,16 +166,9 @@ class Stack:
         return await self.to_its_end(killed())
 
     async def restart(self, name: str) -> str:
-        """Let it finish, as a deployment does, and start it again."""
-
-        async def restarted() -> str:
-            async with self.nodes[name].busy:
-                server = self.nodes[name].server
-                await server.stop()
-                await server.start()
-            return f"restarted {name}"
-
-        return await self.to_its_end(restarted())
+        """See `Node.restart`; in words."""
+        await self.to_its_end(self.nodes[name].restart())
+        return f"restarted {name}"
 
     async def to_its_end(self, deed: Coroutine[None, None, Said]) -> Said:
         """Whoever has no time to wait for it leaves it to itself: what was taken down comes up again."""

@@ -51,7 +51,7 @@ async def _wrong(field: Field, random: Random, node: Node, seconds: float) -> st
     path = os.pathsep.join(filter(None, (str(_FOLDER), right.get("PYTHONPATH"))))
     server.env = right | {"PYTHONPATH": path, "PROVE_CLOCK_SECONDS": str(seconds)}
     try:
-        await _restarted(node)
+        await node.restart()
         is_off = _is_off(server.child.output(), seconds)
         api = server.name if isinstance(server, ApiProcess) else None
         paying = field.pay(field.key("clock"), field.body(random), **({} if api is None else {"api": api}))
@@ -59,14 +59,8 @@ async def _wrong(field: Field, random: Random, node: Node, seconds: float) -> st
         await asyncio.sleep(FOR_SECONDS)
     finally:
         server.env = right
-        await _restarted(node)
+        await node.restart()
     return f"{server.name}'s clock was {seconds:+.0f} s off for {FOR_SECONDS:.0f} s" if is_off else None
-
-
-async def _restarted(node: Node) -> None:
-    async with node.busy:
-        await node.server.stop()
-        await node.server.start()
 
 
 def _is_off(said: str, seconds: float) -> bool:

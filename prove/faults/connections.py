@@ -26,6 +26,7 @@ BETWEEN: Final = (
 SECONDS: Final = (0.3, 2.5)
 # Until somebody uses the connection: a fault that met nobody proves nothing.
 PATIENCE_SECONDS: Final = 6.0
+# Several that are busy at the same time are all in use.
 IN_USE_SECONDS: Final = 0.5
 # A reply of a few kilobytes takes seconds.
 DRIP_BYTES_PER_SECOND: Final = 300
